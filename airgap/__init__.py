@@ -139,6 +139,10 @@ if TYPE_CHECKING:
         ProgressCallback,
         ProgressEvent,
     )
+    from airgap.api.sealing import (
+        seal,
+        unseal,
+    )
     from airgap.api.timestamps import (
         timestamp,
         verify_as_of,
@@ -206,10 +210,12 @@ __all__ = [
     "remove",
     "results",
     "roots",
+    "seal",
     "sign",
     "sign_waiver",
     "timestamp",
     "trust",
+    "unseal",
     "verify",
     "verify_as_of",
     "waive",
@@ -220,6 +226,7 @@ _HOMES: Final = {
     "airgap.api.bentos": ("delete", "get", "list", "pull", "push"),
     "airgap.api.bills": ("bill_of_materials", "licenses"),
     "airgap.api.evidence": ("attach",),
+    "airgap.api.sealing": ("seal", "unseal"),
     "airgap.api.examining": ("diff", "inspect", "verify"),
     "airgap.api.export_options": ("ExportOptions",),
     "airgap.api.exporting": ("export_bento", "export_bundle", "export_model", "plan_export"),

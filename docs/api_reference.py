@@ -22,6 +22,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Bills of materials and licences": ("bill_of_materials", "licenses"),
     "Evidence": ("attach",),
     "Time stamps": ("timestamp", "verify_as_of"),
+    "Sealed bundles": ("seal", "unseal"),
     "Signatures": ("sign", "approve", "attest", "waive", "sign_waiver"),
     "Progress": ("ProgressCallback", "ProgressEvent"),
 }

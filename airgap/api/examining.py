@@ -9,6 +9,7 @@ from airgap.api.arguments import StrPath, as_paths
 from airgap.api.edge import edge
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
+from airgap.api.sealing import choose_identities
 from airgap.errors import UsageError
 from airgap.flow.bundle import base_bundles, model_signatures, open_bundle
 from airgap.flow.bundle.reports import describe_reports
@@ -37,6 +38,7 @@ def verify(  # noqa: PLR0913  (options)
     params: Mapping[str, str] | None = None,
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
+    identities: Sequence[StrPath] = (),
     depots: Sequence[StrPath] = (),
     jobs: int | None = None,
     progress: ProgressCallback | None = None,
@@ -50,6 +52,8 @@ def verify(  # noqa: PLR0913  (options)
         params: options of the protocol, as in a URL's query.
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
+        identities: what opens a sealed bundle; default: ``AIRGAP_IDENTITY``. Without one, its index
+            and its encrypted packs are verified.
         depots: further locations for the chunks of earlier bundles that this one builds on.
         jobs: threads; default: the processors there are.
         progress: is called as the work goes on.
@@ -68,6 +72,7 @@ def verify(  # noqa: PLR0913  (options)
         list(map(parse_location, texts)),
         waivers=as_paths(waivers),
         channel=channel,
+        identities=choose_identities(identities),
         depots=[parse_location(str(depot)) for depot in depots],
         jobs=jobs,
         credentials=connector.credentials,

@@ -21,6 +21,7 @@ from airgap.flow.exporting.want import read_want
 from airgap.flow.exporting.write_bundle import Preset
 from airgap.flow.location.location import parse_location
 from airgap.flow.media.split import VolumeOptions
+from airgap.flow.publishing.recipients import SealTo
 from airgap.flow.trust.roots import collect_depot_files
 
 __all__ = ["ExportOptions", "make_packages", "make_request"]
@@ -63,6 +64,12 @@ class ExportOptions(TypedDict, total=False):
     """Signed roots that travel with the bundle."""
     compression: Preset
     """How much time to give to size: ``none``, ``fast``, ``default`` or ``small``."""
+    seal: bool
+    """Whether the bundle is encrypted to the recipients of the pinned root."""
+    recipients: Sequence[str]
+    """``age1…``, or files with one, instead of those of the root; the bundle is sealed."""
+    insecure_recipients: bool
+    """Whether ``recipients`` may be given: no root has them."""
     parity: int
     """Parity packs, in percent of the packs; 0: none."""
     volume_size: int | None
@@ -164,6 +171,7 @@ def make_request(  # noqa: PLR0913  (what callers say)
         bases=[parse_location(str(base)) for base in options.get("bases", ())],
         want=None if want is None else read_want(Path(want)),
         roots=collect_depot_files(as_paths(options.get("roots", ()))),
+        seal_to=_make_seal_to(options),
         compression=options.get("compression", "default"),
         media=VolumeOptions(
             Path(text), options.get("volume_size") or 0, tuple(volumes), options.get("parity", 0)
@@ -177,6 +185,13 @@ def make_request(  # noqa: PLR0913  (what callers say)
         credentials=connector.credentials,
         transfer=connector.transfer,
     )
+
+
+def _make_seal_to(options: ExportOptions) -> SealTo | None:
+    recipients = tuple(options.get("recipients", ()))
+    if not (options.get("seal") or recipients):
+        return None
+    return SealTo(recipients, options.get("insecure_recipients", False))
 
 
 def _make_terms(options: ExportOptions) -> Terms:

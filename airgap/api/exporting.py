@@ -15,7 +15,7 @@ from airgap.api.export_options import ExportOptions, make_request
 from airgap.api.keys import Passphrase, PrivateKey
 from airgap.api.locations import Pieces, name_written
 from airgap.api.progress import ProgressCallback, make_progress
-from airgap.flow.describe.bundle import describe_bundle, describe_item
+from airgap.flow.describe.bundle import describe_bundle, describe_item, describe_sealing
 from airgap.flow.disk_use import describe_peak
 from airgap.flow.exporting import export
 from airgap.flow.exporting.export import ExportRequest
@@ -221,7 +221,10 @@ def export_bundle(
         _write_tags(bentos), _write_tags(models), path, options, output_format=output_format
     )
     written, done = _export(request, options.get("progress"))
-    description = describe_bundle(done.bundle, done.manifest) | {
+    description = describe_bundle(done.bundle, done.manifest)
+    if done.index:
+        description |= describe_sealing(done.index.bundle, done.index.manifest, inner=done.bundle)
+    description |= {
         "output": written,
         "packs_written": done.packs_written,
         "packs_there": done.packs_there,

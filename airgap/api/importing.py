@@ -14,6 +14,7 @@ from airgap.api.arguments import StrPath, as_paths
 from airgap.api.edge import edge
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
+from airgap.api.sealing import choose_identities
 from airgap.carrier.stock.form import Form
 from airgap.errors import UsageError
 from airgap.flow.bundle import model_signatures as models_own
@@ -57,6 +58,9 @@ class ImportOptions(TypedDict, total=False):
     """Files with the approvers' permission for an old bundle."""
     channel: str | None
     """The only channel to accept; None: any."""
+    identities: Sequence[StrPath]
+    """What opens a sealed bundle: files, or descriptors as ``fd:N``; default:
+    ``AIRGAP_IDENTITY``."""
     depots: Sequence[StrPath]
     """Further locations for the chunks of earlier bundles that this one builds on."""
     license_policy: StrPath | None
@@ -252,6 +256,7 @@ def _make_request(
         warn_unsigned=_warn if options.get("insecure_allow_unsigned") else None,
         waivers=as_paths(options.get("waivers", ())),
         channel=options.get("channel"),
+        identities=choose_identities(options.get("identities", ())),
         depots=[parse_location(str(depot)) for depot in options.get("depots", ())],
         licence_policy=None if policy is None else Path(policy),
         want=None if want is None else Path(want),

@@ -17,12 +17,15 @@ from airgap.signing.signer import Signer
 
 __all__ = [
     "Algorithm",
+    "IdentityPair",
     "KeyPair",
     "Passphrase",
     "PrivateKey",
     "PublicKey",
+    "SealingAlgorithm",
     "export_public",
     "generate",
+    "generate_identity",
     "load",
     "make_half",
     "make_signer",
@@ -34,6 +37,8 @@ Passphrase = str | bytes | Callable[[str], str | bytes]
 ``the key /home/anna/builder.key``, and is called only if the key is encrypted."""
 
 Algorithm = Literal["ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384", "ml-dsa-65", "ml-dsa-87"]
+
+SealingAlgorithm = Literal["hybrid", "x25519"]
 
 _PASSPHRASE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
 
@@ -77,6 +82,18 @@ class KeyPair:
     """The public half."""
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityPair:
+    """The two files of an identity that was made."""
+
+    private: Path
+    """``NAME.identity``: keep it secret; it has no passphrase."""
+    public: Path
+    """``NAME.recipient``: give it away."""
+    recipient: str
+    """The recipient, ``age1…``: a root names it."""
+
+
 @edge
 def generate(
     name: str,
@@ -104,6 +121,26 @@ def generate(
     kind = keys.choose_kind(algorithm, fips=fips)
     made = keys.generate_key(Path(folder), name, kind, secret)
     return KeyPair(made.private, made.public, _make_public(made.key))
+
+
+@edge
+def generate_identity(
+    name: str, folder: StrPath = ".", *, algorithm: SealingAlgorithm | None = None
+) -> IdentityPair:
+    """Make an identity that opens sealed bundles, and its recipient, in a folder.
+
+    Args:
+        name: a plain name, such as ``hospital-north``.
+        folder: where the two files go.
+        algorithm: default: ``hybrid``, which a quantum computer does not break either.
+
+    Raises:
+        UsageError: the name cannot name a key, or there is no such algorithm.
+        ConfigurationError: a file of this name is there, or ML-KEM is not available.
+        StorageError: the files cannot be written.
+    """
+    made = keys.generate_identity(Path(folder), name, algorithm)
+    return IdentityPair(made.private, made.public, made.recipient)
 
 
 @edge

@@ -1,5 +1,6 @@
 """``airgap copy``: copy bundles from one location to another."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,11 @@ from airgap.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from airgap.flow.depot.copy_bundle import CopyResult
     from airgap.flow.location.connector import Connector
+    from airgap.flow.location.location import Location
+
+__all__ = ["command", "make_result"]
 
 
 @click.command(name="copy", cls=HelpCommand)
@@ -51,8 +56,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     """
     del jobs  # it is in ``connector``
     from airgap.flow.depot import copy_bundle
-    from airgap.flow.disk_use import describe_peak
-    from airgap.flow.location.location import StandardInput, parse_location
+    from airgap.flow.location.location import parse_location
 
     transfer = replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write)
     target = parse_location(destination, to_write=True)
@@ -62,6 +66,14 @@ def command(  # noqa: PLR0913  (one argument per option)
         connector.progress,
         replace(connector, transfer=transfer),
     )
+    return make_result(results, target)
+
+
+def make_result(results: "Sequence[CopyResult]", target: "Location") -> Result:
+    """Say what was copied of each bundle, and what was there already."""
+    from airgap.flow.disk_use import describe_peak
+    from airgap.flow.location.location import StandardInput
+
     lines = [
         f"bundle {result.bundle}: {count_text(result.packs_copied, 'pack')} copied"
         f" ({size_text(result.bytes_copied)}), {result.packs_there:,} already there"

@@ -98,6 +98,15 @@ airgap push ranker:v1 @gateway --model
 airgap pull summarizer:v2 /srv/depot
 # Install the newest version from a named remote
 airgap pull summarizer @gateway
+# Encrypt a bundle for the courier, to the recipients of the site
+airgap seal summarizer.airgap /media/usb/depot --key builder.key
+# Seal to somebody whom no root names, for a test
+airgap seal /backup/depot /tmp/sealed --seal-to ward.recipient \
+    --insecure-recipients --key builder.key
+# Open a sealed bundle at the inspection station
+airgap unseal /media/usb/depot -o /srv/inspect --identity gate.identity
+# Take the identity from a program that keeps it
+airgap unseal /media/usb/depot -o /srv/inspect --identity fd:3
 # List what is on this machine
 airgap list
 # List the bundles of a depot, and whether they would be imported here

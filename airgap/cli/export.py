@@ -9,6 +9,7 @@ import click
 
 from airgap.cli import terminal
 from airgap.cli.closure_options import closure_options
+from airgap.cli.lines.contents import sealing_lines
 from airgap.cli.lines.disk_use import peak_lines, written_lines
 from airgap.cli.lines.labels import label_lines
 from airgap.cli.media_options import (
@@ -31,6 +32,7 @@ from airgap.cli.output import (
     tmpdir_option,
 )
 from airgap.cli.passphrases import read_passphrase
+from airgap.cli.sealing_options import make_seal_to, seal_to_options
 from airgap.cli.terms_options import bundle_options
 from airgap.errors import UsageError
 
@@ -97,6 +99,10 @@ if TYPE_CHECKING:
     help="How much time to give to size.",
 )
 @click.option(
+    "--seal", is_flag=True, help="Encrypt the bundle to the recipients of the site's root."
+)
+@seal_to_options
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be written, and the peak disk use of each step; write nothing.",
@@ -125,6 +131,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     compression: "Preset",
     emit_model_signature: bool,
     model_signature_key: str | None,
+    seal: bool,
+    recipients: tuple[str, ...],
+    insecure_recipients: bool,
     dry_run: bool,
     tmpdir: Path | None,
     key: str | None,
@@ -171,6 +180,9 @@ def command(  # noqa: PLR0913  (one argument per option)
         licence_policy=licence_policy,
         roots=roots,
         model_signer=model_signer or (signer if emit_model_signature else None),
+        seal_to=make_seal_to(recipients, insecure=insecure_recipients)
+        if seal or recipients
+        else None,
         compression=compression,
         media=media,
         jobs=jobs,
@@ -225,11 +237,13 @@ def _make_plan(plan: "ExportPlan", request: "ExportRequest") -> Result:
 
 
 def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
-    from airgap.flow.describe.bundle import describe_bundle
+    from airgap.flow.describe.bundle import describe_bundle, describe_sealing
     from airgap.flow.disk_use import describe_peak
     from airgap.flow.location.location import StandardInput
 
     data = describe_bundle(done.bundle, done.manifest)
+    if done.index:
+        data |= describe_sealing(done.index.bundle, done.index.manifest, inner=done.bundle)
     data |= {
         "output": done.path or str(request.destination or ""),
         "packs_written": done.packs_written,
@@ -254,7 +268,9 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         lines.append(f"not in it: {absent:,} of the {count_text(wanted, 'chunk')} asked for")
     lines += _terms_lines(done, data)
     lines += written_lines(done.bytes_written, request.destination)
-    return Result(data, [*lines, f"bundle {done.bundle}", *_next_lines(done, request)])
+    if done.index:
+        lines += sealing_lines(data["sealed"])
+    return Result(data, [*lines, f"bundle {done.published.bundle}", *_next_lines(done, request)])
 
 
 def _next_lines(done: "ExportResult", request: "ExportRequest") -> list[str]:

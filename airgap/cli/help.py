@@ -19,7 +19,8 @@ _WORDS: Final = {
     "What travels": "models with_models no_models bare bases want roots files images platforms",
     "Python packages": "with_env targets indexes wheels build_sdists upgrade pythons extras",
     "Terms of the bundle": "channel sequence audience expires labels allow_credentials",
-    "Which bundles are accepted": "waivers depots kit newest licence_policy"
+    "Sealing": "seal recipients insecure_recipients",
+    "Which bundles are accepted": "identities waivers depots kit newest licence_policy"
     " insecure_allow_unsigned",
     "Volumes": "volume_size volumes parity verify_after_write",
     "The proof": "request allowed_hosts time_limit python report",

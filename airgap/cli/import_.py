@@ -13,6 +13,7 @@ from airgap.cli.output import (
     Result,
     admission_options,
     depot_option,
+    identity_option,
     jobs_option,
     licence_option,
     location_options,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     help="Put the models' own signatures here, for OpenSSF `model_signing verify`.",
 )
 @admission_options
+@identity_option
 @depot_option
 @licence_option
 @click.option(
@@ -74,6 +76,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     model_signatures: Path | None,
     waivers: tuple[Path, ...],
     channel: str | None,
+    identities: tuple[str, ...],
     depots: tuple[str, ...],
     licence_policy: Path | None,
     want: Path | None,
@@ -101,6 +104,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             warn_unsigned=_warn if insecure_allow_unsigned else None,
             waivers=waivers,
             channel=channel,
+            identities=identities,
             depots=[parse_location(depot) for depot in depots],
             licence_policy=licence_policy,
             want=want,

@@ -34,6 +34,12 @@ def command() -> None:
     "--fips", is_flag=True, help="Make an ECDSA key in a file that works on machines in FIPS mode."
 )
 @click.option("--no-passphrase", is_flag=True, help="Do not encrypt the private key.")
+@click.option(
+    "--seal",
+    is_flag=True,
+    help="Make an identity that opens sealed bundles, and its recipient. --algorithm: hybrid or"
+    " x25519.",
+)
 @passphrase_options
 @reports
 def generate(  # noqa: PLR0913  (one argument per option)
@@ -43,12 +49,18 @@ def generate(  # noqa: PLR0913  (one argument per option)
     algorithm: str | None,
     fips: bool,
     no_passphrase: bool,
+    seal: bool,
     passphrase_env: str | None,
     passphrase_fd: int | None,
 ) -> Result:
-    """Make the key pair NAME.key (private) and NAME.pub (to give away)."""
+    """Make the key pair NAME.key (private) and NAME.pub (to give away).
+
+    With --seal: NAME.identity (private, without a passphrase) and NAME.recipient (to give away).
+    """
     from airgap.flow.trust import keys
 
+    if seal:
+        return _make_identity(folder, name, algorithm, fips=fips)
     ask = read_new_passphrase(passphrase_env, passphrase_fd)
     kind = keys.choose_kind(algorithm, fips=fips)
     made = keys.generate_key(folder, name, kind, None if no_passphrase else ask(name))
@@ -63,6 +75,25 @@ def generate(  # noqa: PLR0913  (one argument per option)
             f"{made.private}  keep this file secret",
             f"{made.public}  give this file away",
             f"key id {made.key.id}",
+        ],
+    )
+
+
+def _make_identity(folder: Path, name: str, algorithm: str | None, *, fips: bool) -> Result:
+    from airgap.flow.trust import keys
+
+    made = keys.generate_identity(folder, name, algorithm, fips=fips)
+    return Result(
+        {
+            "private": str(made.private),
+            "public": str(made.public),
+            "algorithm": made.algorithm,
+            "recipient": made.recipient,
+        },
+        [
+            f"{made.private}  keep this file secret: it has no passphrase",
+            f"{made.public}  give this file away",
+            f"recipient {made.recipient[:40]}…",
         ],
     )
 

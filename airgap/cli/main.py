@@ -68,6 +68,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
     "ledger": ("ledger", "Prove what a ledger holds, and check what others prove."),
     "scan": ("scan", "Say what the files of a bundle would run, and sign that as a scanner."),
+    "seal": ("seal", "Encrypt a bundle to the recipients of its site."),
+    "unseal": ("unseal", "Take the bundle out of a sealed one, to inspect or approve it."),
     "attach": ("attach", "Let a file travel with a bundle, such as evidence of others."),
     "timestamp": ("timestamp", "Have an authority prove by when signatures existed."),
     "bom": ("bom", "Write the bill of materials of a bundle, or of what is installed."),

@@ -27,6 +27,7 @@ __all__ = [
     "answers",
     "count_text",
     "depot_option",
+    "identity_option",
     "jobs_option",
     "key_options",
     "licence_option",
@@ -176,6 +177,19 @@ def licence_option(command: Callable[P, Any]) -> Callable[P, Any]:
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Refuse items whose licence this policy does not allow (see `airgap licenses`).",
+    )(command)
+
+
+def identity_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--identity``: what opens sealed bundles."""
+    return click.option(
+        "--identity",
+        "identities",
+        multiple=True,
+        metavar="FILE",
+        envvar="AIRGAP_IDENTITY",
+        help="Open a sealed bundle with the identity in FILE, or in an open descriptor, fd:N;"
+        " repeat it.",
     )(command)
 
 

@@ -10,6 +10,7 @@ from airgap.cli.output import (
     Result,
     admission_options,
     depot_option,
+    identity_option,
     jobs_option,
     licence_option,
     location_options,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     help="Only this Bento of the bundle; repeat it.",
 )
 @admission_options
+@identity_option
 @depot_option
 @licence_option
 @jobs_option
@@ -46,6 +48,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     report: Path | None,
     waivers: tuple[Path, ...],
     channel: str | None,
+    identities: tuple[str, ...],
     depots: tuple[str, ...],
     licence_policy: Path | None,
     jobs: int | None,
@@ -67,6 +70,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         [parse_location(source) for source in sources],
         waivers=waivers,
         channel=channel,
+        identities=identities,
         depots=[parse_location(depot) for depot in depots],
         licence_policy=licence_policy,
         jobs=jobs,

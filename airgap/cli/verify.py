@@ -9,7 +9,9 @@ from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
     Result,
     admission_options,
+    count_text,
     depot_option,
+    identity_option,
     jobs_option,
     location_options,
     reports,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     help="With --as-of: rely on the older root with this fingerprint; repeat it.",
 )
 @admission_options
+@identity_option
 @depot_option
 @jobs_option
 @reports
@@ -69,6 +72,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     fingerprints: tuple[str, ...],
     waivers: tuple[Path, ...],
     channel: str | None,
+    identities: tuple[str, ...],
     depots: tuple[str, ...],
     jobs: int | None,
     connector: "Connector",
@@ -93,6 +97,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         [parse_location(source) for source in sources],
         waivers=waivers,
         channel=channel,
+        identities=identities,
         depots=[parse_location(depot) for depot in depots],
         jobs=jobs,
         credentials=connector.credentials,
@@ -168,6 +173,11 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     opened = done.opened
     manifest, site = opened.manifest.value, opened.root.value.site
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
+    if manifest.sealed is not None:
+        lines.append(
+            f"SEALED to {count_text(manifest.sealed.recipients, 'recipient')}: signatures and packs"
+            " are good; without an identity, what is inside was not looked at."
+        )
     lines += signed
     lines += map(ClaimLine, report_lines(done.reports))
     lines += model_signatures.lines(done.model_signatures)

@@ -109,9 +109,9 @@ def replace_file(
     try:
         part.unlink(missing_ok=True)
         with part.open("xb") as file:
-            file.write(data)
             if mode is not None:
-                set_mode(file.fileno(), mode)
+                set_mode(file.fileno(), mode)  # first: what is written may be secret
+            file.write(data)
             if part.parent != path.parent:
                 adopt_type(part, path.parent)
             flush(file)

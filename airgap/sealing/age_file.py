@@ -70,7 +70,7 @@ def decrypt(
     *,
     limit: int,
     exact: int | None = None,
-) -> bytearray:
+) -> bytes:
     """Decrypt a whole file of at most ``limit`` bytes of plain text.
 
     ``exact`` is how many there must be: any other number is refused before a byte is decrypted.
@@ -164,20 +164,20 @@ def _cut(parts: Iterable[bytes | memoryview]) -> Iterator[tuple[bytearray, bool]
     yield held, True
 
 
-def _decrypt_chunks(payload: memoryview, cipher: ChaCha20Poly1305) -> bytearray:
+def _decrypt_chunks(payload: memoryview, cipher: ChaCha20Poly1305) -> bytes:
     """Decrypt all chunks; the last one, and no other, is marked as the last."""
     chunks = max(1, -(-len(payload) // _SEALED_CHUNK))
-    plain = bytearray()
+    plain = []
     for number in range(chunks):
         chunk = payload[number * _SEALED_CHUNK : (number + 1) * _SEALED_CHUNK]
         is_last = number == chunks - 1
         try:
-            plain += cipher.decrypt(_make_nonce(number, is_last=is_last), chunk, None)
+            plain.append(cipher.decrypt(_make_nonce(number, is_last=is_last), chunk, None))
         except (InvalidTag, ValueError) as error:
             raise _payload_error(number, chunks) from error
         if is_last and number and len(chunk) == TAG_BYTES:
             raise _payload_error(number, chunks)
-    return plain
+    return b"".join(plain)
 
 
 def _payload_error(number: int, chunks: int) -> AgePayloadError:

@@ -15,6 +15,7 @@ __all__ = [
     "ParityStateDict",
     "ReportDict",
     "RoleSignaturesDict",
+    "SealedDict",
     "UsedWaiverDict",
     "VerificationDict",
 ]
@@ -51,6 +52,17 @@ class BundleDict(TypedDict):
     """How many chunks it names."""
     items: list[ItemDict]
     """The items that it holds."""
+    sealed: "SealedDict | None"
+    """How it is sealed; None: it is not."""
+
+
+class SealedDict(TypedDict):
+    """How a bundle is sealed. Its items are those that could be read."""
+
+    recipients: int
+    """How many can open it."""
+    inner: str | None
+    """The id of the bundle inside; None: it was not opened."""
 
 
 class ClaimDict(TypedDict):

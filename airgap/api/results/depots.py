@@ -2,12 +2,14 @@
 
 from typing import Literal, NotRequired, TypedDict
 
-from airgap.api.results.bundles import AttestationDict
+from airgap.api.results.bundles import AttestationDict, SealedDict
 from airgap.api.results.items import ItemDict
+from airgap.api.results.space import DiskUsePeakDict
 
 __all__ = [
     "ChangedEntryDict",
     "ChangedItemDict",
+    "CopiedBundleDict",
     "DepotBundleDict",
     "DiffDict",
     "FoundBundleDict",
@@ -40,6 +42,21 @@ class ChangedItemDict(TypedDict):
     """The kind and the tag in the old bundle."""
     entries: list[ChangedEntryDict]
     """What differs."""
+
+
+class CopiedBundleDict(TypedDict):
+    """A bundle that was sealed, or taken out of a sealed one."""
+
+    bundle: str
+    """The bundle id of what was written."""
+    packs_copied: int
+    """How many packs were written."""
+    packs_there: int
+    """How many were there already."""
+    bytes_copied: int
+    """The bytes of those that were written, before they were sealed."""
+    disk_use: list[DiskUsePeakDict]
+    """The space that was expected to be needed on each file system."""
 
 
 class DiffDict(TypedDict):
@@ -106,6 +123,8 @@ class DepotBundleDict(TypedDict, total=False):
     """How many chunks it names."""
     items: list[ItemDict]
     """The items that it holds."""
+    sealed: SealedDict | None
+    """How it is sealed; None: it is not."""
 
 
 class FoundBundleDict(DepotBundleDict):

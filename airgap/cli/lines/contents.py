@@ -8,7 +8,7 @@ from airgap.cli.lines.labels import claim_lines, join_words
 from airgap.cli.output import count_text, size_text
 from airgap.cli.terminal import ClaimLine
 
-__all__ = ["content_lines", "item_lines", "signature_lines", "signer_lines"]
+__all__ = ["content_lines", "item_lines", "sealing_lines", "signature_lines", "signer_lines"]
 
 
 def content_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
@@ -21,7 +21,17 @@ def content_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
     yield ClaimLine(f"channel {bundle['channel']}, {number}, for {sites}")
     yield from claim_lines(bundle)
     packs = count_text(bundle["packs"], "pack")
+    if bundle.get("sealed"):
+        yield from sealing_lines(bundle["sealed"])
+        yield f"{packs} of {size_text(bundle['stored_size'])}"
+        return
     yield f"{size_text(bundle['size'])} in {packs} of {size_text(bundle['stored_size'])}"
+
+
+def sealing_lines(sealed: Mapping[str, Any]) -> Iterator[str]:
+    """Yield to how many a bundle is sealed, and which one is inside, if it was opened."""
+    yield f"sealed to {count_text(sealed['recipients'], 'recipient')}"
+    yield from [f"bundle {sealed['inner']} is inside"] if sealed["inner"] else []
 
 
 def item_lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:

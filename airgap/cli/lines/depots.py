@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from airgap.cli.lines.contents import content_lines, item_lines, signer_lines
+from airgap.cli.lines.contents import content_lines, item_lines, sealing_lines, signer_lines
 from airgap.cli.lines.labels import claim_lines
 from airgap.cli.output import size_text
 from airgap.cli.terminal import indent_line
@@ -72,6 +72,8 @@ def _bundle_line(bundle: dict[str, Any]) -> str:
 
 def _items(bundle: dict[str, Any]) -> Iterator[str]:
     """Yield the Bentos with up to three models, or the models if there are no Bentos."""
+    if bundle.get("sealed"):
+        yield from sealing_lines(bundle["sealed"])
     items = bundle.get("items", [])
     bentos = [item for item in items if item["kind"] == "bento"]
     others = [item for item in items if item["kind"] != "bento"]

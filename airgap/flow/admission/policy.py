@@ -14,6 +14,8 @@ from airgap.format.root import Root
 from airgap.format.waiver import Waiver
 from airgap.ledger import replay
 from airgap.ledger.replay import IncomingBundle
+from airgap.sealing.age_keys import AgeIdentity
+from airgap.sealing.identity_files import read_identities
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
@@ -69,6 +71,15 @@ class AdmissionPolicy:
     waivers: tuple[Verified[Waiver], ...] = ()
     channel: str | None = None
     undemanded: frozenset[str] = frozenset()
+    identities: tuple[AgeIdentity, ...] = ()
+    """What opens sealed bundles (format §34)."""
+    looks_only: bool = False
+    """Whether a sealed bundle is to be looked at as its index says, where there is no identity."""
+
+    @property
+    def stays_sealed(self) -> bool:
+        """Tell whether sealed bundles are not opened: nothing is installed then."""
+        return self.looks_only and not self.identities
 
     def admit(self, raw: bytes, evidence: Evidence) -> Admission:
         """Admit a manifest by all rules of format §7.5.
@@ -172,11 +183,15 @@ def describe_gap(gap: range) -> str:
     return f"numbers {gap.start} to {gap.stop - 1} did not come"
 
 
-def load(waiver_files: Sequence[Path] = (), channel: str | None = None) -> AdmissionPolicy:
+def load(
+    waiver_files: Sequence[Path] = (), channel: str | None = None, identities: Sequence[str] = ()
+) -> AdmissionPolicy:
     """Return the admission policy of this machine at this moment.
 
+    ``identities`` are files, or descriptors as ``fd:N``, that open sealed bundles.
+
     Raises:
-        ConfigurationError: this machine trusts nobody yet.
+        ConfigurationError: this machine trusts nobody yet, or an identity cannot be used.
         NotTrustedError: the pinned root was changed, or a waiver lacks signatures.
         PolicyError: the import history is missing, restored or damaged, or a waiver does not hold.
         CorruptError: a waiver is signed, but is not in the format.
@@ -187,7 +202,8 @@ def load(waiver_files: Sequence[Path] = (), channel: str | None = None) -> Admis
     now = history.compute_effective_time(state, root.value)
     files = [pinned_root.read_signed(path, limits.WAIVER_BYTES, "waiver") for path in waiver_files]
     waivers = tuple(trust.accept_waiver(raw, envelopes, root, now) for raw, envelopes in files)
-    return AdmissionPolicy(root, state, now, waivers, channel)
+    secrets = read_identities(identities)
+    return AdmissionPolicy(root, state, now, waivers, channel, identities=secrets)
 
 
 def _list_signers(admission: Admission | None) -> dict[str, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from airgap.errors import (
     PolicyError,
 )
 from airgap.flow.admission.policy import Admission, AdmissionPolicy, require_root
+from airgap.flow.bundle.unseal import check_inner, unseal
 from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location, StandardInput
@@ -115,6 +116,8 @@ class Opened:
     """Where chunks are found that the bundle needs and does not carry (format §4.2)."""
     only: frozenset[tuple[int, str, str]] | None = None
     """The keys of the items that are wanted; None: all."""
+    index: str = ""
+    """If the bundle was inside a sealed one: the bundle id of that (format §34)."""
 
     @property
     def manifest(self) -> Verified[Manifest]:
@@ -197,21 +200,30 @@ class _Examination:
     admitted: list[EarlierBundle] = field(default_factory=list)
 
     def __call__(self, reader: BundleReader) -> Opened:
-        """Admit one bundle."""
+        """Admit one bundle; of a sealed one, the index and then what is inside."""
         bundle, raw = read_manifest(reader, self.location)
+        admission = self._admit(reader, raw)
+        index, outer = admission.manifest.value, ""
+        if index.sealed is not None and not self.policy.stays_sealed:
+            reader, outer = unseal(reader, index, self.policy.identities), bundle
+            bundle, raw = reader.read_manifest()
+            admission = self._admit(reader, raw)
+            check_inner(reader.location, index, admission.manifest.value)
+        manifest = admission.manifest.value
+        _check_shape(reader, manifest)
+        if not self.parts:
+            _refuse_part(reader, manifest)
+        if manifest.completes is None:
+            self.admitted.append(describe_earlier(reader.location, manifest))
+        return Opened(reader, reader.packs, bundle, self.policy, admission, index=outer)
+
+    def _admit(self, reader: BundleReader, raw: bytes) -> Admission:
         evidence = read_evidence(reader)
         try:
-            admission = self.policy.admit(raw, evidence)
+            return self.policy.admit(raw, evidence)
         except (PolicyError, NotTrustedError) as error:
             self.refused = error, raw, evidence
             raise
-        _check_shape(reader, admission.manifest.value)
-        if not self.parts:
-            _refuse_part(reader, admission.manifest.value)
-        manifest = admission.manifest.value
-        if manifest.completes is None:
-            self.admitted.append(describe_earlier(reader.location, manifest))
-        return Opened(reader, reader.packs, bundle, self.policy, admission)
 
     def find_earlier(self, opened: Opened) -> tuple[EarlierBundle, ...]:
         """Return the bundles that cannot be imported any more after this one (format §17.1)."""

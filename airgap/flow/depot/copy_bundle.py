@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from airgap.carrier.port import BundleWriter
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle import model_signatures, open_bundle
@@ -22,18 +23,19 @@ from airgap.flow.exporting.forecast import Forecast
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import ArchiveFile, LocalDepot, Location
-from airgap.flow.location.writers import Writer, open_writer, takes_one_bundle
+from airgap.flow.location.writers import open_writer, takes_one_bundle
 from airgap.flow.media.missing_volumes import merge_errors
 from airgap.flow.media.split import VolumeOptions
 from airgap.flow.progress import PackItems, Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
+from airgap.flow.publishing.sealed_writer import SealedWriter, Sealing, measure_room
 from airgap.format import envelope as dsse
 from airgap.format import layout, tar
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
 from airgap.format.root import decode as decode_root
 
-__all__ = ["CopyResult", "copy_bundle"]
+__all__ = ["CopyResult", "copy_bundle", "copy_opened", "require_one"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def copy_bundle(
 ) -> list[CopyResult]:
     """Copy one bundle, or all bundles of a depot, with all that lies beside their packs.
 
+    Sealed bundles are copied as they are.
+
     Raises:
         MissingError, CorruptError: a pack is missing or damaged. All others are copied; the bundle
             is not published.
@@ -64,17 +68,31 @@ def copy_bundle(
     if isinstance(destination, LocalDepot | ArchiveFile):
         require_folder_above(destination.path)
     with open_bundle.open_all(source, connector) as (count, opened):
-        if count > 1 and takes_one_bundle(destination):
-            raise UsageError(
-                f"{source} holds {count} bundles, and a single file takes one.",
-                "Name the one you want: DEPOT#ID.",
-            )
-        return [_copy(bundle, destination, progress, connector) for bundle in opened]
+        require_one(source, count, destination)
+        return [copy_opened(bundle, destination, progress, connector) for bundle in opened]
 
 
-def _copy(
-    opened: Unverified, destination: Location, progress: Progress, connector: Connector
+def require_one(source: Location, count: int, destination: Location) -> None:
+    """Refuse to put several bundles into a single file. Raises UsageError."""
+    if count > 1 and takes_one_bundle(destination):
+        raise UsageError(
+            f"{source} holds {count} bundles, and a single file takes one.",
+            "Name the one you want: DEPOT#ID.",
+        )
+
+
+def copy_opened(
+    opened: Unverified,
+    destination: Location,
+    progress: Progress,
+    connector: Connector,
+    sealing: Sealing | None = None,
 ) -> CopyResult:
+    """Copy one bundle that is open; encrypted on the way, if ``sealing`` says to whom.
+
+    Raises:
+        AirgapError: as ``copy_bundle``.
+    """
     if opened.reader.stock_archive:
         raise UsageError(
             "airgap does not copy archives for stock BentoML.",
@@ -90,7 +108,10 @@ def _copy(
     )
     peaks = _foresee(opened, destination, room, roots, connector)
     note_peaks(peaks, progress)
-    with open_writer(destination, lambda: room, connector) as writer:
+    most = measure_room(room) if sealing else room
+    with open_writer(destination, lambda: most, connector) as below:
+        sealed = SealedWriter(below, sealing, progress) if sealing else None
+        writer = sealed or below
         try:
             for name, data in roots.items():
                 writer.put_root(name, data)
@@ -100,7 +121,8 @@ def _copy(
             publish(writer, SignedBundle(opened.bundle, opened.raw, files, packs), progress)
         finally:
             writer.abort()
-    return replace(result, peaks=peaks)
+    bundle = sealed.index.bundle if sealed and sealed.index else opened.bundle
+    return replace(result, bundle=bundle, peaks=peaks)
 
 
 def _foresee(
@@ -135,7 +157,7 @@ def _has_size(depot: Path, pack: Pack) -> bool:
     return False
 
 
-def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyResult:
+def _copy_packs(opened: Unverified, writer: BundleWriter, progress: Progress) -> CopyResult:
     packs = opened.manifest.packs
     wanted = {index for index, pack in enumerate(packs) if writer.lacks(pack)}
     size = sum(packs[index].size for index in wanted)

@@ -27,6 +27,7 @@ __all__ = [
     "describe_claims_to_sign",
     "describe_counted",
     "describe_item",
+    "describe_sealing",
     "describe_signers",
     "describe_volumes",
     "signer_lines",
@@ -50,7 +51,16 @@ def describe_bundle(bundle: str, manifest: Manifest, *, files: bool = False) -> 
         "packs": len(manifest.packs),
         "chunks": len(manifest.chunks),
         "items": [describe_item(item, files=files) for item in manifest.items],
+        **describe_sealing(bundle, manifest),
     }
+
+
+def describe_sealing(bundle: str, index: Manifest, inner: str | None = None) -> dict[str, Any]:
+    """Describe how a bundle is sealed, by its index; ``inner`` is the bundle inside, if known."""
+    if index.sealed is None:
+        return {"sealed": None}
+    recipients = index.sealed.recipients
+    return {"bundle": bundle, "sealed": {"recipients": recipients, "inner": inner}}
 
 
 def describe_item(item: Item, *, files: bool = False) -> dict[str, Any]:

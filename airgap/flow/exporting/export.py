@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ from airgap.flow.ledger.record import EventRecord, recording
 from airgap.flow.licences.gate import load_policy
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
-from airgap.flow.location.destination import require_writable
+from airgap.flow.location.destination import name_depot, require_writable
 from airgap.flow.location.location import (
     ArchiveFile,
     LocalDepot,
@@ -45,6 +46,8 @@ from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.media.volumes import read_labels
 from airgap.flow.progress import Progress
+from airgap.flow.publishing.recipients import SealTo, choose_recipients
+from airgap.flow.publishing.sealed_writer import Sealing, measure_room
 from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.format.ledger import digest
@@ -85,6 +88,8 @@ class ExportRequest:
     """Who signs each model by itself, for other tools (format §18)."""
     licence_policy: Path | None = None
     """The file that says which licences may travel (format §30.4); None: any."""
+    seal_to: SealTo | None = None
+    """Whom to encrypt to; None: the bundle is not sealed."""
     compression: Preset = "default"
     media: VolumeOptions = field(default_factory=VolumeOptions)
     """Asks for volumes, or for parity in a depot."""
@@ -210,25 +215,47 @@ def _write(
                 sources, target, request.signers, settings, connector
             )
         case location:
-            room = partial(write_bundle.manifest_room, sources, settings)
+            room = partial(_measure_room, sources, settings)
             with open_writer(location, room, connector) as writer:
                 done = write_bundle.export_items(
                     sources, writer, request.signers, settings, progress
                 )
-    if isinstance(location, LocalDepot):
+    if isinstance(location, LocalDepot) and done.index is None:
         note = describe_neighbours(location, done.manifest)
         if note:
             progress.note(note)
     if request.media.percent and isinstance(location, LocalDepot):
-        percent = request.media.percent
-        parity = add_parity(location.path, done.bundle, done.manifest.packs, percent, progress)
+        published, percent = done.published, request.media.percent
+        parity = add_parity(
+            location.path, published.bundle, published.manifest.packs, percent, progress
+        )
         return replace(done, bytes_written=done.bytes_written + parity)
     return done
+
+
+def _measure_room(sources: Sequence[Source], settings: BundleOptions) -> int:
+    """Return a number of bytes that the manifest, or the index, cannot exceed."""
+    room = write_bundle.manifest_room(sources, settings)
+    return measure_room(room) if settings.sealing else room
+
+
+def _make_sealing(request: ExportRequest, progress: Progress) -> Sealing | None:
+    """Choose whom to seal to. Raises as ``choose_recipients``."""
+    if request.seal_to is None:
+        return None
+    return Sealing(
+        choose_recipients(request.seal_to, progress),
+        request.signers,
+        int(time.time()),
+        tuple(sorted(set(request.terms.audience))),
+        "" if request.media.makes_volumes else name_depot(request.destination),
+    )
 
 
 def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions:
     settings = replace(
         request.terms.make_options(request.jobs),
+        sealing=_make_sealing(request, connector.progress),
         roots=request.roots,
         preset=request.compression,
         bases=find_bases(request.bases, request.want, connector),
@@ -270,8 +297,17 @@ def _refuse_unfit(request: ExportRequest) -> None:
             "Volumes and parity packs are files in folders.",
             "Give -o FOLDER; `airgap split FILE.airgap` makes volumes of a file.",
         )
-    if not isinstance(request.destination, StockArchive | RemoteStockArchive):
-        return
+    if isinstance(request.destination, StockArchive | RemoteStockArchive):
+        _refuse_unfit_for_stock(request)
+
+
+def _refuse_unfit_for_stock(request: ExportRequest) -> None:
+    """Refuse what an archive for stock BentoML cannot have. Raises UsageError."""
+    if request.seal_to:
+        raise UsageError(
+            "An archive for stock BentoML cannot be sealed: BentoML could not read it.",
+            "Leave out --seal, or export into a depot or a .airgap file.",
+        )
     if request.model_signer:
         raise UsageError(
             "An archive for stock BentoML carries no signatures of single models.",
@@ -329,7 +365,7 @@ def _to_volumes(
     with _spool(media, request.transfer.spool) as spool:
         writer = DepotWriter(spool)
         done = write_bundle.export_items(sources, writer, request.signers, settings, progress)
-        with open_unverified(LocalDepot(spool, done.bundle)) as opened:
+        with open_unverified(LocalDepot(spool, done.published.bundle)) as opened:
             move = not media.folders
             contents = read_small_files(opened)
             made = write_volumes(opened.reader, contents, media, progress, move=move)

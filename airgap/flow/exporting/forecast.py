@@ -6,7 +6,7 @@ the size lies with a probability of 97 %, if all data is as varied as the sample
 """
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from itertools import pairwise
@@ -33,6 +33,7 @@ from airgap.flow.exporting.write_bundle import (
     measure_manifest,
 )
 from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers
+from airgap.flow.publishing.sealed_writer import measure_pack, measure_room
 from airgap.format import limits
 from airgap.format.manifest import ChunkTable, Pack
 
@@ -88,8 +89,24 @@ def forecast_bundle(
     extents = list_extents(sources)
     stored = StoredPacks(target, sources)
     if sum(extent.end - extent.begin for extent in extents) <= _EXACT_BYTES:
-        return _measure(sources, settings, options, stored)
-    return _estimate(extents, sources, settings, options, stored)
+        forecast = _measure(sources, settings, options, stored)
+    else:
+        forecast = _estimate(extents, sources, settings, options, stored)
+    return _seal(forecast) if settings.sealing else forecast
+
+
+def _seal(forecast: Forecast) -> Forecast:
+    """Return what the bundle takes sealed; packs that are there already are not known as such."""
+    packs = tuple(
+        replace(pack, digest=b"", size=measure_pack(pack.size)) for pack in forecast.packs
+    )
+    size = sum(pack.size for pack in packs)
+    most = max(size, forecast.most + size - forecast.size)
+    room = measure_room(forecast.manifest_most)
+    manifest = min(room, measure_room(forecast.manifest))
+    return replace(
+        forecast, packs=packs, new=packs, most=most, manifest=manifest, manifest_most=room
+    )
 
 
 def _measure(

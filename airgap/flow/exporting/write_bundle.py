@@ -19,6 +19,7 @@ from airgap.flow.exporting.select import Source
 from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
+from airgap.flow.publishing.sealed_writer import PublishedIndex, SealedWriter, Sealing
 from airgap.format import envelope as dsse
 from airgap.format import inventory, layout, limits
 from airgap.format import manifest as manifests
@@ -69,6 +70,8 @@ class BundleOptions:
     """What the other side holds already."""
     model_signer: Signer | None = None
     """Who signs each model by itself, for other tools (format §18)."""
+    sealing: Sealing | None = None
+    """Whom the bundle is encrypted to (format §34); None: it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +94,30 @@ class ExportResult:
     survives: bool = False
     peaks: tuple[Peak, ...] = ()
     """The space that was expected to be needed on each file system."""
+    index: PublishedIndex | None = None
+    """If it was sealed: its index, by whose id it is known."""
+
+    @property
+    def published(self) -> PublishedIndex:
+        """The manifest that was published, and its bundle id: those of the index if sealed."""
+        return self.index or PublishedIndex(self.bundle, self.manifest)
 
 
 def export_items(
     sources: Sequence[Source],
-    writer: BundleWriter,
+    below: BundleWriter,
     signers: Sequence[Signer],
     settings: BundleOptions,
     progress: Progress,
 ) -> ExportResult:
-    """Write one signed bundle with these items.
+    """Write one signed bundle with these items; sealed, if the settings say so.
 
     Raises:
         StorageError: a file changed while it was read, or the disk refused.
         CorruptError: a path or link may not travel (format §2.5, §2.6).
     """
+    sealed = SealedWriter(below, settings.sealing, progress) if settings.sealing else None
+    writer = sealed or below
     try:
         _refuse_unfit(sources, settings)
         _warn_of_small_signers(sources, signers, settings, progress)
@@ -130,7 +142,14 @@ def export_items(
         writer.abort()
         progress.end()
     shared = len(packed.packs) - packed.packs_written
-    return ExportResult(bundle, manifest, packed.packs_written, shared, packed.bytes_written)
+    return ExportResult(
+        bundle,
+        manifest,
+        packed.packs_written,
+        shared,
+        packed.bytes_written,
+        index=sealed.index if sealed else None,
+    )
 
 
 def export_bare(

@@ -87,6 +87,8 @@ class ImportRequest:
     """The file that says which licences are accepted (format §30.4); None: any."""
     is_scanned: bool = True
     """Whether the site's scan policy is applied, if it has one (format §32.6)."""
+    identities: Sequence[str] = ()
+    """Files, or descriptors as ``fd:N``, that open a sealed bundle (format §34)."""
     depots: Sequence[Location] = ()
     """Where else chunks may be that the bundle builds on."""
     want: Path | None = None
@@ -124,6 +126,8 @@ class VerifyRequest:
     sources: Sequence[Location]
     waivers: Sequence[Path] = ()
     channel: str | None = None
+    identities: Sequence[str] = ()
+    """Without one, of a sealed bundle the index and the encrypted packs are verified."""
     depots: Sequence[Location] = ()
     jobs: int | None = None
     credentials: Credentials = field(default_factory=Credentials)
@@ -304,8 +308,10 @@ def open_request(
 ) -> Iterator[Opened]:
     """Open and admit the bundle, with what it builds on."""
     connector = Connector(request.credentials, request.transfer, progress)
-    admission = policy.load(request.waivers, request.channel)
-    if isinstance(request, ImportRequest):
+    admission = policy.load(request.waivers, request.channel, request.identities)
+    if isinstance(request, VerifyRequest):
+        admission = replace(admission, looks_only=True)
+    else:
         admission = replace(admission, undemanded=request.undemanded)
     open_one = partial(open_bundle, admission=admission, remember=remember, connector=connector)
     depots = request.depots

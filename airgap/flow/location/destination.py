@@ -3,12 +3,25 @@
 import errno
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import MissingError, StorageError
+from airgap.flow.location.location import LocalDepot, Location, RemoteDepot
 
-__all__ = ["require_folder_above", "require_writable"]
+__all__ = ["name_depot", "require_folder_above", "require_writable"]
+
+
+def name_depot(location: Location | None) -> str:
+    """Return what a depot is remembered by: its URL, or its path without links; else nothing."""
+    match location:
+        case LocalDepot(path):
+            return str(path.resolve())
+        case RemoteDepot():
+            return str(replace(location, bundle=""))
+        case _:
+            return ""
 
 
 def require_folder_above(path: Path) -> None:

@@ -21,6 +21,7 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.flow.bundle.open_bundle import CompletesError, Opened
+from airgap.flow.bundle.unseal import ReadPack, UnsealedPacks
 from airgap.flow.location.location import LocalDepot, Location
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import ParityRepair
@@ -169,24 +170,40 @@ def _join(
 ) -> Opened:
     first = opened[0][1]
     demand_one_bundle([location for location, _ in opened], [bundle.bundle for _, bundle in opened])
-    sources: list[PackSource] = [bundle.packs for _, bundle in opened]
+    sources = [_find_source(bundle.packs) for _, bundle in opened]
     for location, error in broken:
         if not (
             isinstance(location, LocalDepot)
-            and first.bundle.startswith(location.bundle)
+            and (first.index or first.bundle).startswith(location.bundle)
             and (location.path / layout.PACKS).is_dir()
         ):
             raise error
         progress.note(f"{error.message} The packs of {location} are used nevertheless.")
-        sources.append(DepotReader(location.path, first.bundle))
+        sources.append(DepotReader(location.path, first.index or first.bundle))
     if all(source.volumes for source in sources):
-        volumes = [volume for source in sources for volume in source.volumes]
-        return replace(first, packs=VolumesReader(volumes))
+        volumes = VolumesReader([volume for source in sources for volume in source.volumes])
+        return replace(first, packs=_replace_source(first.packs, volumes, progress))
     if len(sources) > 1:
         raise UsageError(
             "Only folders can be read together.", "Give one archive, or the folders of volumes."
         )
     return first
+
+
+def _find_source(packs: PackSource) -> PackSource:
+    """Return where the files are: of a sealed bundle, those that are encrypted."""
+    return packs.sealed if isinstance(packs, UnsealedPacks) else packs
+
+
+def _replace_source(packs: PackSource, volumes: VolumesReader, progress: Progress) -> PackSource:
+    """Read from volumes instead; parity of a sealed bundle is over its encrypted packs."""
+    if not isinstance(packs, UnsealedPacks):
+        return volumes
+
+    def repair(read: Iterator[ReadPack]) -> Iterator[ReadPack]:
+        return repair_packs(volumes.volumes, packs.index, read, progress)
+
+    return replace(packs, sealed=volumes, repair=repair)
 
 
 def demand_one_bundle(locations: Sequence[Location], bundles: Sequence[str]) -> None:

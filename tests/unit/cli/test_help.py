@@ -103,8 +103,8 @@ def test_a_command_with_many_options_lists_them_by_topic(monkeypatch: pytest.Mon
     headings = _headings(_help("export", columns=80, monkeypatch=monkeypatch))
 
     assert headings == [
-        *("Options", "What travels", "Python packages", "Terms of the bundle", "Volumes"),
-        *("Signing", "Reaching a server", "General", "Examples"),
+        *("Options", "What travels", "Python packages", "Terms of the bundle", "Sealing"),
+        *("Volumes", "Signing", "Reaching a server", "General", "Examples"),
     ]
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from airgap.cli.main import COMMANDS
 from airgap.errors import UsageError
+from airgap.sealing import identity_files
 from tests.servers import fake_registry
 from tests.servers.fake_registry import FakeRegistry
 from tests.support import drop_box, environments, image_builds, oci_images, sides, stores
@@ -94,12 +95,25 @@ def image_lines(small: Side, registry: FakeRegistry, tmp_path: Path) -> dict[str
 
 
 @pytest.fixture
+def seal_lines(small: Side, site: Site, depot: Path, tmp_path: Path) -> dict[str, list[str | Path]]:
+    """The same of the commands about sealed bundles, of which there is one."""
+    secret, public, _ = identity_files.generate(tmp_path, "ward", post_quantum=False)
+    options: list[str | Path] = ["--insecure-recipients", "--seal-to", public, "--key", site.key()]
+    assert small.run("seal", depot, tmp_path / "sealed", *options).code == 0
+    return {
+        "seal": [depot, tmp_path / "sealed-again", *options],
+        "unseal": [tmp_path / "sealed", "-o", tmp_path / "unsealed", "--identity", secret],
+    }
+
+
+@pytest.fixture
 def lines(
     small: Side,
     site: Site,
     depot: Path,
     archive: Path,
     image_lines: dict[str, list[str | Path]],
+    seal_lines: dict[str, list[str | Path]],
     tmp_path: Path,
 ) -> dict[str, list[str | Path]]:
     """A command line of each command that succeeds on a side with ``shop`` that trusts ``site``."""
@@ -168,6 +182,7 @@ def lines(
         "env run": [environment, "--dry-run"],
         "env remove": [environment],
         **image_lines,
+        **seal_lines,
         "log": [],
         "check": [],
         "remove": ["shop:v1", "--yes"],
