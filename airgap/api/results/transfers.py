@@ -101,13 +101,13 @@ class ImportDict(TypedDict):
     items: list[ImportedItemDict]
     """The items that it holds."""
     missing: list[str]
-    """Models that a Bento needs and that are not here."""
+    """Models that a Bento needs and this machine lacks."""
     packages: list[PackageDict]
     """The Python packages of the Bentos that are installed now."""
     disk_use: list[DiskUsePeakDict]
     """The space that was expected to be needed on each file system."""
     bytes_written: int
-    """Those of the items that were installed."""
+    """The bytes of the items that were installed."""
     site: NotRequired[str]
     """The site whose root admits it."""
     root_version: NotRequired[int]
