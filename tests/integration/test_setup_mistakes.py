@@ -11,6 +11,7 @@ from airgap.errors import ConfigurationError, MissingError, StorageError, UsageE
 from airgap.flow.exporting.builders import refuse_unaccepted
 from airgap.format import root as roots
 from airgap.signing import private_keys
+from tests.support import refusals
 from tests.support.sides import Side, Site, make_site
 from tests.support.terminal import run_at_terminal
 
@@ -28,9 +29,8 @@ def test_a_key_that_is_no_builder_is_refused_before_anything_is_written(
     words = ("export", "shop", "-o", tmp_path / "depot")
     monkeypatch.setenv("AIRGAP_KEY", str(small.state / "keys" / "site.key"))
 
-    refused = small.run(*words, "--json")
+    refused = refusals.expect_refusal(small, *words, error=ConfigurationError)
 
-    assert refused.code == 3
     message = refused.json["error"]["message"]
     assert "is not a builder of site ward-7 (root 1)" in message
     assert not (tmp_path / "depot").exists()
@@ -41,10 +41,11 @@ def test_a_key_that_is_no_builder_is_refused_before_anything_is_written(
 def test_a_kit_needs_a_builder_as_well(small: Side, tmp_path: Path) -> None:
     assert small.run("init", "ward-7", "--no-passphrase").code == 0
 
-    ran = small.run("kit", "-o", tmp_path / "kit", "--key", small.state / "keys" / "site.key")
+    words = ("kit", "-o", tmp_path / "kit", "--key", small.state / "keys" / "site.key")
 
-    assert ran.code == 3
-    assert "is not a builder of site ward-7" in ran.err
+    ran = refusals.expect_refusal(small, *words, error=ConfigurationError)
+
+    assert "is not a builder of site ward-7" in ran.json["error"]["message"]
     assert not (tmp_path / "kit").exists()
 
 
@@ -104,10 +105,9 @@ def test_a_medium_that_cannot_be_written_costs_no_number(
 ) -> None:
     words = ("export", "shop", "--key", site.key(), "--channel", "c")
 
-    refused = small.run(*words, "--volumes", "/proc/sys")
+    refusals.expect_refusal(small, *words, "--volumes", "/proc/sys", error=StorageError)
     ran = small.run(*words, "-o", tmp_path / "depot", "--json")
 
-    assert refused.code == StorageError.exit_code, refused.err
     assert ran.json["sequence"] == 1
 
 
@@ -117,10 +117,10 @@ def test_a_config_file_that_a_variable_names_must_exist(
 ) -> None:
     monkeypatch.setenv("AIRGAP_CONFIG", str(tmp_path / "gone.toml"))
 
-    ran = small.run(*words)
+    ran = refusals.expect_refusal(small, *words, error=ConfigurationError)
 
-    assert ran.code == 3
-    assert f"AIRGAP_CONFIG names {tmp_path / 'gone.toml'}, which does not exist." in ran.err
+    message = f"AIRGAP_CONFIG names {tmp_path / 'gone.toml'}, which does not exist."
+    assert ran.json["error"]["message"] == message
 
 
 def test_the_commands_that_write_the_config_file_may_make_it(
@@ -152,10 +152,10 @@ def test_an_invalid_value_is_named_by_its_variable(
 ) -> None:
     monkeypatch.setenv("AIRGAP_EXPORT_JOBS", "abc")
 
-    ran = small.run("export", "shop")
+    ran = refusals.expect_refusal(small, "export", "shop", error=UsageError)
 
-    assert ran.code == 2
-    assert "Invalid value for AIRGAP_EXPORT_JOBS: 'abc' is not a valid" in ran.err
+    message = ran.json["error"]["message"]
+    assert "Invalid value for AIRGAP_EXPORT_JOBS: 'abc' is not a valid" in message
 
 
 @pytest.mark.parametrize("text", ['[export]\njobs = "abc"\n', '\njobs = "abc"\n[export]\n'])

@@ -6,6 +6,7 @@ import pytest
 
 from airgap.errors import ConfigurationError
 from airgap.flow import config
+from tests.support import refusals
 from tests.support.sides import Side, Site
 
 
@@ -98,18 +99,18 @@ def test_a_common_key_to_sign_with_does_not_hide_the_command_key(
 def test_a_config_file_that_says_nothing_sensible_is_refused(text: str, connected: Side) -> None:
     _configure(connected, text)
 
-    ran = connected.run("verify", "x", "--json")
+    ran = refusals.expect_refusal(connected, "verify", "x", error=ConfigurationError)
 
-    assert ran.code == 3
     assert "config file" in ran.json["error"]["message"]
 
 
 def test_nobody_is_let_in_by_a_variable_or_a_file(isolated: Side, tmp_path: Path) -> None:
     _configure(isolated, "[import]\ninsecure_allow_unsigned = true\n")
 
-    ran = isolated.run("import", tmp_path / "shop.bento", "--json")
+    words = ("import", tmp_path / "shop.bento")
 
-    assert ran.code == ConfigurationError.exit_code
+    ran = refusals.expect_refusal(isolated, *words, error=ConfigurationError)
+
     assert "insecure_allow_unsigned" in ran.json["error"]["message"]
 
 
