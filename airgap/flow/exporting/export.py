@@ -42,6 +42,7 @@ from airgap.flow.location.location import (
 )
 from airgap.flow.location.readers import is_kit
 from airgap.flow.location.writers import open_writer
+from airgap.flow.media.earlier_layout import holds_volume
 from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.media.volumes import read_labels
@@ -362,6 +363,11 @@ def _to_volumes(
     Numbered folders get its packs by renaming; media that are mounted get copies.
     """
     media = request.media
+    if any(map(holds_volume, media.folders)):
+        progress.note(
+            "These media hold volumes of an earlier run. The items are packed again and compared;"
+            " what is there already is not written again."
+        )
     with _spool(media, request.transfer.spool) as spool:
         writer = DepotWriter(spool)
         done = write_bundle.export_items(sources, writer, request.signers, settings, progress)

@@ -18,7 +18,7 @@ from airgap.format import layout
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 
-__all__ = ["EarlierLayout", "find_layout", "has_parity", "measure_beside_packs"]
+__all__ = ["EarlierLayout", "find_layout", "has_parity", "holds_volume", "measure_beside_packs"]
 
 _LABEL: Final = layout.label_name("").rpartition("/")[2]
 
@@ -89,6 +89,13 @@ def _spread_rows(
         own.extend(left[:lacking])
         left = left[lacking:]
     return spread if [*map(len, spread)] == [*counts] else None
+
+
+def holds_volume(folder: Path) -> bool:
+    """Tell whether an earlier run has completed a volume in a folder; no if that is not known."""
+    with suppress(OSError):
+        return next(folder.glob(layout.label_name("*")), None) is not None
+    return False
 
 
 def measure_beside_packs(folder: Path) -> int:

@@ -10,9 +10,11 @@ from airgap.carrier.local_depot import DepotReader, DepotWriter
 from airgap.carrier.port import Volume
 from airgap.codec.buffer import Buffer
 from airgap.disk.digests import has_digest
+from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle.open_bundle import Unverified, open_unverified
+from airgap.flow.disk_use import DiskUse, find_peaks, note_peaks
 from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import Location
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
@@ -166,14 +168,13 @@ class _Joining:
             for index, pack in enumerate(self._packs)
             if self._here.size_of(pack.digest) != pack.size
         }
-        demand_room(
-            self._output,
-            sum(
-                self._packs[pack].size
-                for pack in wanted
-                if self._copies.may_have(self._packs[pack].digest, self._packs[pack].size)
-            ),
+        needed = sum(
+            self._packs[pack].size
+            for pack in wanted
+            if self._copies.may_have(self._packs[pack].digest, self._packs[pack].size)
         )
+        demand_room(self._output, needed)
+        self._announce(needed, progress)
         read = map(self._check, self._source.read_packs(self._packs, wanted))
         for index, data in repair_packs(self._source.volumes, self._packs, read, progress):
             if isinstance(data, AirgapError):
@@ -184,6 +185,16 @@ class _Joining:
             progress.advance(len(data))
         self.mended = len(self._bad - failed.keys())
         return failed
+
+    def _announce(self, needed: int, progress: Progress) -> None:
+        groups = self._copies.index(len(self._packs))
+        parity_bytes = sum(
+            len(group.parity) * measure_longest(self._packs, group.packs) for group in groups
+        )
+        use = DiskUse("joining", self._output, needed, needed + parity_bytes)
+        with translate_errors(self._output):
+            peaks = find_peaks([use])
+        note_peaks(peaks, progress)
 
     def _check(self, read: tuple[int, Buffer | AirgapError]) -> tuple[int, Buffer | AirgapError]:
         index, data = read

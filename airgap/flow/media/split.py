@@ -7,10 +7,12 @@ from typing import Final
 
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
+from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import write_atomically
 from airgap.disk.space import make_shortage, measure_free
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
+from airgap.flow.disk_use import DiskUse, find_peaks, note_peaks
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import Location
@@ -84,19 +86,29 @@ def split(
     """
     if not media.folders:
         require_folder_above(media.output)
+
+    def announce(uses: Sequence[DiskUse]) -> None:
+        with translate_errors(uses[0].folder):
+            peaks = find_peaks(uses)
+        note_peaks(peaks, progress)
+
     with open_unverified(location, connector) as opened:
-        return write_volumes(opened.reader, read_small_files(opened), media, progress)
+        contents = read_small_files(opened)
+        return write_volumes(opened.reader, contents, media, progress, announce=announce)
 
 
-def write_volumes(
+def write_volumes(  # noqa: PLR0913  (what split and export differ in)
     reader: BundleReader,
     contents: SmallFiles,
     media: VolumeOptions,
     progress: Progress,
     *,
     move: bool = False,
+    announce: Callable[[Sequence[DiskUse]], object] = lambda _: None,
 ) -> SplitResult:
     """Write the volumes of a bundle; ``move`` moves its packs from the depot.
+
+    ``announce`` gets the bytes of each volume before anything is written.
 
     Raises:
         StorageError, CorruptError, MissingError, ConflictError: as ``split``.
@@ -118,6 +130,7 @@ def write_volumes(
     )
     if not media.folders:
         _demand_space(media.output, 0 if move else contents.manifest.stored_size, packs, groups)
+    announce(_list_uses(parts, folders, packs, groups))
     at_once = bool(media.folders)
     volumes = VolumeWriter(contents, parts, folders, progress, at_once=at_once)
     progress.begin("writing volumes", contents.manifest.stored_size * (2 if groups else 1))
@@ -137,6 +150,21 @@ def write_volumes(
     return SplitResult(
         contents.bundle, tuple(folders), tuple(parts), survives(parts, groups), volumes.sizes
     )
+
+
+def _list_uses(
+    parts: Sequence[Part], folders: Sequence[Path], packs: Sequence[Pack], groups: Sequence[Draft]
+) -> list[DiskUse]:
+    """Return the bytes of packs and parity packs of each volume."""
+    return [
+        DiskUse(
+            "writing volumes",
+            folder,
+            sum(packs[index].size for index in part.packs)
+            + sum(measure_longest(packs, groups[group][0]) for group, _ in part.parity),
+        )
+        for folder, part in zip(folders, parts, strict=False)
+    ]
 
 
 def add_parity(

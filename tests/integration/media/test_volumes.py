@@ -17,6 +17,7 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.format import volume
+from airgap.printable import size_text
 from tests.support import refusals, sides, stores, volumes
 from tests.support.faults import Fault, Launcher
 from tests.support.sides import Side, Site
@@ -294,6 +295,7 @@ def test_volumes_are_joined_one_by_one_into_the_same_depot(
         assert ran.code == MissingError.exit_code
         assert not list(joined.rglob("manifest.msgpack"))
         assert ("Waiting for volume 4 of 7." in ran.err) == (number == 6)
+        assert ran.err.startswith(f"Writing to {joined} (")
         shutil.rmtree(copies.folders[number - 1])
 
     ran = connected.run("join", copies.folders[3], "-o", joined)
@@ -344,6 +346,8 @@ def test_a_bundle_is_split_without_a_key(
     ran = sender.run("split", source, "-o", tmp_path / "made", "--volume-size", volumes.SEVEN)
 
     assert ran.code == 0, ran.err
+    assert ran.err.startswith(f"Writing to {tmp_path / 'made/volume-1of7'} (")
+    assert f"Peak disk use: {size_text(pressed.manifest.stored_size)}." in ran.err
     assert [_files(one) for one in volumes.found(tmp_path / "made").folders] == [
         _files(one) for one in pressed.folders
     ]
@@ -434,6 +438,11 @@ def test_an_export_goes_straight_onto_mounted_media(
     assert ran.code == 0, ran.err
 
     assert isolated.run("import", media[0]).code == 0  # one was enough
+
+    again = sender.run("export", "shop:v1", "--key", site.key(), "--volumes", *media)
+    assert again.code == 0, again.err
+    note = "These media hold volumes of an earlier run. The items are packed again and compared"
+    assert (note in again.err, note in ran.err) == (True, False)
 
 
 def test_a_medium_that_gives_other_bytes_than_were_written_is_found_out(
