@@ -85,7 +85,7 @@ def _hints(report: Report) -> Iterator[str]:
             " with --allow-host."
         )
     elif report.verdict != "served":
-        yield "  → Mend the Bento, or carry what its log says is missing."
+        yield "  → Fix the Bento, or carry what its log says is missing."
 
 
 def make_result(proofs: Sequence[Proof], path: Path | None) -> Result:

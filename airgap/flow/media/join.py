@@ -127,7 +127,7 @@ def _open_volumes(
         demand_one_bundle(locations, [bundle.bundle for bundle in opened])
         sources = [bundle.reader.packs for bundle in opened]
         if not all(source.volumes for source in sources):
-            raise UsageError("Only folders can be put together or mended.", "Give volumes.")
+            raise UsageError("Only folders can be joined or repaired.", "Give volumes.")
         volumes = [volume for source in sources for volume in source.volumes]
         yield volumes, _gather_small_files(opened)
 
