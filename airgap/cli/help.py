@@ -18,10 +18,10 @@ _SENTENCE: Final = 1000
 _WORDS: Final = {
     "What travels": "models with_models no_models bare bases want roots files images platforms",
     "Python packages": "with_env targets indexes wheels build_sdists upgrade pythons extras",
-    "Terms of the bundle": "channel sequence audience expires labels allow_credentials",
+    "Terms of the bundle": "channel sequence audience expires labels allow_credentials"
+    " licence_policy",
     "Sealing": "seal recipients insecure_recipients",
-    "Which bundles are accepted": "identities waivers depots kit newest licence_policy"
-    " insecure_allow_unsigned",
+    "Which bundles are accepted": "identities waivers depots kit newest insecure_allow_unsigned",
     "Volumes": "volume_size volumes parity verify_after_write",
     "The proof": "request allowed_hosts time_limit python report",
     "The authority": "tsa request response certificates ca_file proxy proxy_password_env"
@@ -32,6 +32,8 @@ _WORDS: Final = {
     "General": "tmpdir jobs syslog as_json quiet help",
 }
 _TOPICS: Final = {name: topic for topic, names in _WORDS.items() for name in names.split()}
+_OF_IMPORTS: Final = frozenset({"channel", "want", "licence_policy"})
+"""Options that say for an import what it accepts, and for an export what it makes."""
 _OWN: Final = "Options"
 _GENERAL: Final = "General"
 
@@ -107,7 +109,9 @@ def _name_topics(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     for name in names:
         if is_short:
             yield name, _OWN
-        elif name in ("channel", "want") and "waivers" in names:  # what an import accepts
+        elif (
+            name in ("channel", "want", "licence_policy") and "waivers" in names
+        ):  # what an import accepts
             yield name, _TOPICS["waivers"]
         else:
             yield name, _TOPICS.get(name, _OWN)

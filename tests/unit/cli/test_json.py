@@ -122,6 +122,8 @@ def lines(
     environment = tmp_path / "environment"
     environments.pretend(environment, "shop:v1")
     more, key = tmp_path / "more", ("--key", site.key())
+    policy = tmp_path / "licences.toml"
+    policy.write_text('unknown = "warn"\n')
     root_key = ("--site", "s", "--root-key", site.folder / "site.key")
     builder = ("--builder", site.folder / "builder1.pub")
     waived = ("--site", "s", "--reason", "r", "--expires", "7d", "-o", tmp_path / "x.waiver")
@@ -150,6 +152,8 @@ def lines(
         "approve": [depot, *key],
         "scan": [depot, "--policy", _write_scan_policy(tmp_path)],
         "attach": [depot, site.root],
+        "bom": [depot, "-o", tmp_path / "bill.json"],
+        "licenses": [depot, "--policy", policy],
         "timestamp": [depot],
         "waive": [depot, *waived, *key],
         "remote add": ["gateway", "sftp://host/depot"],
