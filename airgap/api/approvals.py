@@ -68,6 +68,7 @@ def approve(  # noqa: PLR0913  (options)
     reject: bool = False,
     name: str = "",
     note: str = "",
+    intoto: bool = False,
     key: StrPath | PrivateKey | None = None,
     passphrase: Passphrase | None = None,
     user: str | None = None,
@@ -85,6 +86,7 @@ def approve(  # noqa: PLR0913  (options)
         reject: whether to reject it.
         name: what is approved; default: ``review``.
         note: one line for people, signed with the decision.
+        intoto: whether to sign the same once more, as an in-toto statement for other programs.
         key: the private key, or its file; default: ``AIRGAP_KEY``, then the config file's ``key``.
         passphrase: of the key, or a function that returns it; default: ``AIRGAP_PASSPHRASE``.
         user: of the server; the access key of S3.
@@ -97,7 +99,8 @@ def approve(  # noqa: PLR0913  (options)
         NotTrustedError: it is accepted, and too few builders signed it.
         ConflictError: this key has signed another statement about it.
     """
-    statement = attesting.Statement("approver", _decide(reject=reject), note, name=name)
+    decision = _decide(reject=reject)
+    statement = attesting.Statement("approver", decision, note, name=name, is_stated=intoto)
     signer, pieces = make_signer(key, passphrase), Pieces(None, user, passwd, params)
     return _attest(src, bundle, statement, signer, pieces, progress)
 
@@ -113,6 +116,7 @@ def attest(  # noqa: PLR0913  (options)
     name: str = "",
     note: str = "",
     attach: bool = True,
+    intoto: bool = False,
     key: StrPath | PrivateKey | None = None,
     passphrase: Passphrase | None = None,
     user: str | None = None,
@@ -131,6 +135,7 @@ def attest(  # noqa: PLR0913  (options)
         name: what is attested; default: ``malware`` for a scanner, ``review`` for an approver.
         note: one line for people, signed with the decision.
         attach: whether a copy of the report travels with the bundle.
+        intoto: whether to sign the same once more, as an in-toto statement for other programs.
         key: the private key, or its file; default: ``AIRGAP_KEY``, then the config file's ``key``.
         passphrase: of the key, or a function that returns it; default: ``AIRGAP_PASSPHRASE``.
         user: of the server; the access key of S3.
@@ -143,7 +148,13 @@ def attest(  # noqa: PLR0913  (options)
         AirgapError: as ``approve``.
     """
     statement = attesting.Statement(
-        role, _decide(reject=reject), note, Path(findings), is_attached=attach, name=name
+        role,
+        _decide(reject=reject),
+        note,
+        Path(findings),
+        is_attached=attach,
+        name=name,
+        is_stated=intoto,
     )
     signer, pieces = make_signer(key, passphrase), Pieces(None, user, passwd, params)
     return _attest(src, bundle, statement, signer, pieces, progress)

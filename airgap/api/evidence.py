@@ -11,8 +11,9 @@ from airgap.api.edge import edge
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
 from airgap.errors import UsageError
+from airgap.flow.bundle.foreign_file import read_foreign_file
 from airgap.flow.bundle.open_to_sign import name_bundle
-from airgap.flow.describe.bundle import describe_attachments
+from airgap.flow.bundle.reports import describe_files, judge_files
 from airgap.flow.evidence import attach_file
 from airgap.flow.location.location import parse_location
 
@@ -53,10 +54,11 @@ def attach(  # noqa: PLR0913  (options)
     texts = [join_pieces(source, pieces) for source in sources]
     if not texts:
         raise UsageError("There is nothing to attach to.", "Give a bundle, or its volumes.")
-    foreign = attach_file.read_foreign_file(Path(file), name)
+    foreign = read_foreign_file(Path(file), name)
     locations = [name_bundle(parse_location(text), bundle) for text in texts]
     attached = attach_file.attach_file(
         locations, foreign, make_progress(progress), connect(texts[0], pieces)
     )
-    (description,) = describe_attachments({foreign.file: foreign.data})
+    judged = judge_files({foreign.file: foreign.data}, attached, None)
+    (description,) = describe_files(judged)
     return cast("results.AttachedFileDict", {"bundle": attached, **description})

@@ -12,11 +12,10 @@ from airgap.api.progress import ProgressCallback, make_progress
 from airgap.api.sealing import choose_identities
 from airgap.errors import UsageError
 from airgap.flow.bundle import base_bundles, model_signatures, open_bundle
-from airgap.flow.bundle.reports import describe_reports
+from airgap.flow.bundle.reports import describe_files, describe_reports, judge_files
 from airgap.flow.chunks.diff import describe_difference
 from airgap.flow.describe.bundle import (
     describe_admission,
-    describe_attachments,
     describe_bundle,
     describe_claims,
     describe_signers,
@@ -86,7 +85,8 @@ def verify(  # noqa: PLR0913  (options)
     description |= describe_admission(opened)
     description |= {
         "model_signatures": model_signatures.describe(done.model_signatures),
-        "reports": describe_reports(done.reports),
+        "reports": describe_reports(done.attachments.reports),
+        "attachments": describe_files(done.attachments.files),
         "parity": {
             "intact": done.parity.intact,
             "missing": done.parity.missing,
@@ -122,10 +122,12 @@ def inspect(
     text = join_pieces(path, pieces)
     with open_bundle.open_unverified(parse_location(text), connect(text, pieces)) as opened:
         description = describe_bundle(opened.bundle, opened.manifest, files=files)
+        claims = describe_claims(open_bundle.read_evidence(opened.reader))
+        attached = judge_files(opened.reader.read_attachments(), opened.bundle, None)
         description |= {
             "verified": False,
-            "signatures": describe_claims(open_bundle.read_evidence(opened.reader)),
-            "attachments": describe_attachments(opened.reader.read_attachments()),
+            "signatures": claims,
+            "attachments": describe_files(attached),
             "absent_packages": list_absent(opened.manifest.items),
         }
     return cast("results.InspectionDict", description)

@@ -11,6 +11,7 @@ from airgap.api.keys import Passphrase, PrivateKey, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback
 from airgap.errors import UsageError
+from airgap.flow.bundle.foreign_file import read_foreign_file
 from airgap.flow.exporting import naming
 from airgap.flow.exporting.export import ExportRequest
 from airgap.flow.exporting.naming import NewFile
@@ -62,6 +63,12 @@ class ExportOptions(TypedDict, total=False):
     """The file that says which licences may travel; None: any."""
     roots: Sequence[StrPath]
     """Signed roots that travel with the bundle."""
+    attach: Sequence[StrPath]
+    """Files of others that travel with the bundle, unchecked."""
+    provenance: bool
+    """Whether how the bundle was made is signed too, for other programs (SLSA provenance)."""
+    builder_id: str
+    """With ``provenance``: a URI that says who builds here; default: it follows from the key."""
     compression: Preset
     """How much time to give to size: ``none``, ``fast``, ``default`` or ``small``."""
     seal: bool
@@ -172,6 +179,8 @@ def make_request(  # noqa: PLR0913  (what callers say)
         want=None if want is None else read_want(Path(want)),
         roots=collect_depot_files(as_paths(options.get("roots", ()))),
         seal_to=_make_seal_to(options),
+        attached=[read_foreign_file(path) for path in as_paths(options.get("attach", ()))],
+        provenance=options.get("builder_id", "") if options.get("provenance") else None,
         compression=options.get("compression", "default"),
         media=VolumeOptions(
             Path(text), options.get("volume_size") or 0, tuple(volumes), options.get("parity", 0)

@@ -12,6 +12,7 @@ from airgap.cli.signing import bundle_option
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
+    from airgap.format.attestation import Decision
 
 
 @click.command(name="approve", cls=HelpCommand)
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     help="What is approved, such as licence; default: review.",
 )
 @click.option(
+    "--intoto",
+    "is_stated",
+    is_flag=True,
+    help="Sign the same once more, as an in-toto statement for other programs.",
+)
+@click.option(
     "--note", metavar="TEXT", default="", help="One line for people, signed with the decision."
 )
 @key_options
@@ -38,6 +45,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     bundle: str | None,
     reject: bool,
     name: str,
+    is_stated: bool,
     note: str,
     key: str,
     passphrase_env: str | None,
@@ -51,6 +59,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     """
     from airgap.flow.trust import attest
 
-    statement = attest.Statement("approver", "reject" if reject else "accept", note, name=name)
+    decision: Decision = "reject" if reject else "accept"
+    statement = attest.Statement("approver", decision, note, name=name, is_stated=is_stated)
     ask = read_passphrase(passphrase_env, passphrase_fd)
     return sign_statement(source, bundle, statement, key, ask, connector)

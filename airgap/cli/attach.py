@@ -39,15 +39,17 @@ def command(
     a model's signature, an in-toto statement, a scanner's output. airgap does not check it, needs
     no key for it, and relies on it for nothing.
     """
+    from airgap.flow.bundle.foreign_file import read_foreign_file
     from airgap.flow.bundle.open_to_sign import name_bundle
-    from airgap.flow.describe.bundle import describe_attachments
-    from airgap.flow.evidence.attach_file import attach_file, read_foreign_file
+    from airgap.flow.bundle.reports import describe_files, judge_files
+    from airgap.flow.evidence.attach_file import attach_file
     from airgap.flow.location.location import parse_location
 
     foreign = read_foreign_file(path, name)
     locations = [name_bundle(parse_location(source), bundle) for source in sources]
     attached = attach_file(locations, foreign, connector.progress, connector)
-    (description,) = describe_attachments({foreign.file: foreign.data})
+    judged = judge_files({foreign.file: foreign.data}, attached, None)
+    (description,) = describe_files(judged)
     lines = [
         f"Attached, and not checked by airgap ({size_text(len(foreign.data))}):",
         f"  {foreign.stem}",

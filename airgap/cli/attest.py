@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     help="What is attested, such as malware, rehearsal, licence or review; default: malware for a"
     " scanner, review for an approver.",
 )
+@click.option(
+    "--intoto",
+    "is_stated",
+    is_flag=True,
+    help="Sign the same once more, as an in-toto statement for other programs.",
+)
 @click.option("--reject", is_flag=True, help="Reject it: sites of this key will not import it.")
 @click.option(
     "--note", metavar="TEXT", default="", help="One line for people, signed with the decision."
@@ -52,6 +58,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     name: str,
     findings: Path,
     no_attach: bool,
+    is_stated: bool,
     reject: bool,
     note: str,
     key: str,
@@ -73,6 +80,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         findings,
         is_attached=not no_attach,
         name=name,
+        is_stated=is_stated,
     )
     ask = read_passphrase(passphrase_env, passphrase_fd)
     return sign_statement(source, bundle, statement, key, ask, connector)
@@ -109,6 +117,8 @@ def sign_statement(  # noqa: PLR0913, PLR0917  (what two commands share)
     if findings:
         where = "attached" if statement.is_attached else "keep that file"
         lines.append(f"findings sha256 {findings}: {where}")
+    if statement.is_stated:
+        lines.append("stated for other programs as well, in an attachment")
     return Result(
         {
             "bundle": candidate.bundle,

@@ -92,6 +92,27 @@ if TYPE_CHECKING:
 )
 @licence_option
 @click.option(
+    "--attach",
+    "attached",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Let this file of others travel with the bundle, unchecked; see `airgap attach`; repeat"
+    " it.",
+)
+@click.option(
+    "--provenance",
+    is_flag=True,
+    help="Also sign how the bundle was made, for other programs (SLSA provenance).",
+)
+@click.option(
+    "--builder-id",
+    metavar="URI",
+    default="",
+    help="With --provenance: a URI that says who builds here; default: airgap:builder/ and the id"
+    " of the key.",
+)
+@click.option(
     "--compression",
     type=click.Choice(["none", "fast", "default", "small"]),
     default="default",
@@ -128,6 +149,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     bases: tuple[str, ...],
     want: Path | None,
     licence_policy: Path | None,
+    attached: tuple[Path, ...],
+    provenance: bool,
+    builder_id: str,
     compression: "Preset",
     emit_model_signature: bool,
     model_signature_key: str | None,
@@ -152,6 +176,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     export. With --base, only what changed is packed. --dry-run needs no key.
     """
     from airgap.cli.signers import load_signer
+    from airgap.flow.bundle.foreign_file import read_foreign_file
     from airgap.flow.exporting import export, naming
     from airgap.flow.exporting.want import read_want
     from airgap.flow.location.location import parse_location
@@ -183,6 +208,8 @@ def command(  # noqa: PLR0913  (one argument per option)
         seal_to=make_seal_to(recipients, insecure=insecure_recipients)
         if seal or recipients
         else None,
+        attached=[read_foreign_file(path) for path in attached],
+        provenance=builder_id if provenance else None,
         compression=compression,
         media=media,
         jobs=jobs,

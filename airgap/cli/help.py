@@ -16,7 +16,8 @@ _FEW: Final = 8
 _TERM_COLUMNS: Final = 30
 _SENTENCE: Final = 1000
 _WORDS: Final = {
-    "What travels": "models with_models no_models bare bases want roots files images platforms",
+    "What travels": "models with_models no_models bare bases want roots files images platforms"
+    " attached",
     "Python packages": "with_env targets indexes wheels build_sdists upgrade pythons extras",
     "Terms of the bundle": "channel sequence audience expires labels allow_credentials"
     " licence_policy",
@@ -27,7 +28,8 @@ _WORDS: Final = {
     "The authority": "tsa request response certificates ca_file proxy proxy_password_env"
     " client_cert client_key",
     "As of a time": "as_of older_roots fingerprints",
-    "Signing": "key passphrase_env passphrase_fd emit_model_signature model_signature_key",
+    "Signing": "key passphrase_env passphrase_fd emit_model_signature model_signature_key"
+    " provenance builder_id",
     "Reaching a server": "user password_env password_file limit_rate",
     "General": "tmpdir jobs syslog as_json quiet help",
 }

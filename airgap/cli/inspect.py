@@ -7,7 +7,7 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.cli.lines.contents import content_lines, item_lines, signature_lines
-from airgap.cli.output import Result, answers, location_options, size_text
+from airgap.cli.output import Result, answers, location_options
 from airgap.cli.terminal import ClaimLine
 from airgap.cli.waive import waiver_lines
 
@@ -26,8 +26,8 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
     SRC may also be a NAME.waiver.
     """
     from airgap.flow.bundle import open_bundle
+    from airgap.flow.bundle.reports import attachment_lines, describe_files, judge_files
     from airgap.flow.describe.bundle import (
-        describe_attachments,
         describe_bundle,
         describe_claims,
     )
@@ -45,22 +45,19 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
     with open_bundle.open_unverified(parse_location(source), connector) as opened:
         data = describe_bundle(opened.bundle, opened.manifest, files=files)
         claims = describe_claims(open_bundle.read_evidence(opened.reader))
-        attachments = describe_attachments(opened.reader.read_attachments())
+        attached = judge_files(opened.reader.read_attachments(), opened.bundle, None)
         absent = list_absent(opened.manifest.items)
     data |= {
         "verified": False,
         "signatures": claims,
-        "attachments": attachments,
+        "attachments": describe_files(attached),
         "absent_packages": absent,
     }
     lines = [
         "NOT VERIFIED: the bundle claims this. `airgap verify` checks it.",
         *content_lines(data),
         *signature_lines(claims, opened.bundle),
-        *(
-            ClaimLine(f"attachment {file['file']} ({size_text(file['size'])})")
-            for file in attachments
-        ),
+        *map(ClaimLine, attachment_lines(attached)),
         *item_lines(data["items"]),
         *(f"the Python packages of bento {tag} are neither in it nor here" for tag in absent),
     ]

@@ -146,7 +146,7 @@ def _make_result(done: "VerifyResult", *, is_partial: bool) -> Result:
 
 def _describe(done: "VerifyResult") -> dict[str, Any]:
     from airgap.flow.bundle import model_signatures
-    from airgap.flow.bundle.reports import describe_reports
+    from airgap.flow.bundle.reports import describe_files, describe_reports
     from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
 
     opened = done.opened
@@ -155,7 +155,8 @@ def _describe(done: "VerifyResult") -> dict[str, Any]:
     data |= describe_signers(opened)
     data |= describe_admission(opened)
     data["model_signatures"] = model_signatures.describe(done.model_signatures)
-    data["reports"] = describe_reports(done.reports)
+    data["reports"] = describe_reports(done.attachments.reports)
+    data["attachments"] = describe_files(done.attachments.files)
     data["parity"] = {
         "intact": done.parity.intact,
         "missing": done.parity.missing,
@@ -168,7 +169,7 @@ def _describe(done: "VerifyResult") -> dict[str, Any]:
 def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     from airgap.cli.lines.bundles import admission_lines
     from airgap.flow.bundle import model_signatures
-    from airgap.flow.bundle.reports import report_lines
+    from airgap.flow.bundle.reports import attachment_lines, report_lines
 
     opened = done.opened
     manifest, site = opened.manifest.value, opened.root.value.site
@@ -179,7 +180,8 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
             " are good; without an identity, what is inside was not looked at."
         )
     lines += signed
-    lines += map(ClaimLine, report_lines(done.reports))
+    lines += map(ClaimLine, report_lines(done.attachments.reports))
+    lines += map(ClaimLine, attachment_lines(done.attachments.files))
     lines += model_signatures.lines(done.model_signatures)
     lines += admission_lines(opened)
     lines += _parity_lines(done)

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from airgap.errors import CorruptError
@@ -20,6 +21,7 @@ __all__ = [
     "attachment_file",
     "is_attachment_name",
     "is_reserved",
+    "list_names",
     "name_foreign_file",
     "parse_attachment_file",
     "size_limit",
@@ -119,6 +121,17 @@ def _find_key_id(data: bytes) -> str | None:
     key_ids = {signature.key_id for signature in envelope.signatures}
     key_id = key_ids.pop() if len(key_ids) == 1 else ""
     return key_id if names.is_bundle_id(key_id) else ""
+
+
+def list_names(files: Iterable[str]) -> tuple[str, ...]:
+    """Return those of these names that are attachments', as many of each kind as are read."""
+    allowance = Allowance()
+    attached = []
+    for file in files:
+        if allowance.limit(file):
+            allowance.take(file, 0)
+            attached.append(file)
+    return tuple(attached)
 
 
 class Allowance:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from airgap.format.attachment import FINDINGS, parse_attachment_file
+from airgap.format.attachment import FINDINGS, STATEMENT, parse_attachment_file
 from airgap.format.attestation import ATTESTING_ROLES, DEFAULT_NAMES, is_name
 from airgap.format.envelope import BUNDLE_ROLES, Role
 from airgap.format.manifest import Pack
@@ -50,6 +50,7 @@ __all__ = [
     "parse_root_file",
     "root_envelope_name",
     "root_name",
+    "statement_file",
     "sweep_name",
 ]
 
@@ -142,6 +143,11 @@ def attestation_file(role: Role, key_id: str, attested: str = "") -> str:
 def findings_file(attestation: str) -> str:
     """Name the findings of an attestation, by its own file name (format §24)."""
     return f"{attestation.removesuffix('attestation')}{FINDINGS}"
+
+
+def statement_file(attestation: str) -> str:
+    """Name the statement that says what an attestation says (format §31.3)."""
+    return f"{attestation.removesuffix('attestation')}{STATEMENT}"
 
 
 def parse_attestation_file(name: str) -> tuple[Role, str] | None:

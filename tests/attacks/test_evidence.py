@@ -7,16 +7,23 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConflictError, MissingError, UsageError
+from airgap.flow.bundle.foreign_file import read_foreign_file
 from airgap.flow.bundle.open_to_sign import open_to_sign
-from airgap.flow.evidence.attach_file import attach_file, read_foreign_file
+from airgap.flow.evidence.attach_file import attach_file
 from airgap.flow.location.location import LocalDepot, parse_location
 from airgap.flow.progress import Silent
 from airgap.flow.publishing.attach import attach
 from airgap.flow.publishing.sweep import Clock
 from airgap.format import gc_markers, layout, limits
+from airgap.format.bundle_statement import PROVENANCE, bundle_subject
+from airgap.format.intoto import InTotoStatement
+from airgap.signing.signer import Signer
+from airgap.signing.statements import sign_statement
 from airgap.transport.folder import FolderTransport
 from tests.support import forge
+from tests.support import signers as people
 from tests.support.forge import Forge
+from tests.support.sides import Side, Site
 from tests.support.stores import snapshot
 
 KEY = "0a" * 32
@@ -179,3 +186,77 @@ def test_standard_input_and_a_file_on_a_server_get_nothing(tmp_path: Path) -> No
         attach_file(
             [parse_location("-")], read_foreign_file(written(tmp_path, "x", b"d")), Silent()
         )
+
+
+def stated(bundle: str, signer: Signer, predicate_type: str = PROVENANCE) -> bytes:
+    statement = InTotoStatement([bundle_subject(bundle)], predicate_type, {"verified": True})
+    return sign_statement(statement, signer)
+
+
+def verified(side: Side, depot: Path) -> tuple[str, list[str]]:
+    """Return what ``verify`` shows, and its verdicts on attachments."""
+    ran = side.run("verify", depot)
+    assert ran.code == 0, ran.err
+    rows = side.run("verify", depot, "--json").json["attachments"]
+    return ran.out, [row["verdict"] for row in rows]
+
+
+def test_a_statement_that_claims_to_be_trusted_is_not(
+    depot: Path, isolated: Side, site: Site
+) -> None:
+    folder = folder_of(depot)
+    stranger = people.person("eve")
+    raw = stated(folder.name, stranger, "airgap:verified/v1")
+    written(folder, f"provenance.{stranger.key.id}.intoto.json", raw)
+    claimed = forge.load_signer(site.key()).key.id
+    forged = raw.replace(stranger.key.id.encode(), claimed.encode())
+    written(folder, f"provenance.{claimed}.intoto.json", forged)
+    written(folder, f"trusted.{KEY}.findings", b'{"verdict": "signed"}')
+
+    shown, verdicts = verified(isolated, depot)
+
+    assert sorted(verdicts) == ["does not match", "not checked", "not checked"]
+    assert f"is NOT that of builder {claimed}: do not rely on it" in " ".join(shown.split())
+
+
+def test_provenance_of_another_bundle_is_called_that(
+    depot: Path, isolated: Side, site: Site
+) -> None:
+    builder = forge.load_signer(site.key())
+    raw = stated("00" * 32, builder)
+    written(folder_of(depot), f"provenance.{builder.key.id}.intoto.json", raw)
+
+    shown, verdicts = verified(isolated, depot)
+
+    assert verdicts == ["another bundle"]
+    assert "about ANOTHER bundle: do not rely on it" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\x1b[2J\x1b[HOK: all is well", "a\u202eb", "x\nOK: trusted", "y" * 100_000]
+)
+def test_texts_of_a_statement_do_not_reach_the_terminal(
+    hostile: str, depot: Path, isolated: Side, site: Site
+) -> None:
+    builder = forge.load_signer(site.key())
+    raw = stated(folder_of(depot).name, builder, hostile)
+    written(folder_of(depot), f"provenance.{builder.key.id}.intoto.json", raw)
+
+    shown, verdicts = verified(isolated, depot)
+    inspected = isolated.run("inspect", depot).out
+
+    assert verdicts == ["signed"]
+    for text in (shown, inspected):
+        assert not {"\x1b", "\u202e"} & set(text)
+        assert "\nOK: trusted" not in text
+        assert len(text) < 10_000
+
+
+def test_an_import_reads_no_statement_and_installs_none(
+    depot: Path, isolated: Side, site: Site
+) -> None:
+    builder = forge.load_signer(site.key())
+    written(folder_of(depot), f"provenance.{builder.key.id}.intoto.json", b"[" * 100_000)
+
+    assert isolated.run("import", depot).code == 0
+    assert not list(isolated.top.rglob("*.intoto.json"))

@@ -89,7 +89,7 @@ class ClaimDict(TypedDict):
 
 
 class AttachmentDict(TypedDict):
-    """A file that travels with a bundle, and is never verified."""
+    """A file that travels with a bundle. Nothing relies on it."""
 
     file: str
     """Its name."""
@@ -97,6 +97,14 @@ class AttachmentDict(TypedDict):
     """Its bytes."""
     sha256: str
     """The digest of its content."""
+    verdict: Literal["signed", "another bundle", "does not match", "not checked"]
+    """What ``verify`` knows of it; everything else says "not checked". Nothing relies on it."""
+    predicate_type: str | None
+    """What it claims to state, if it is an in-toto statement."""
+    role: str | None
+    """The role of the key in the root that it claims or has; None: it is not checked."""
+    key_id: str | None
+    """That key; None: it is not checked."""
 
 
 class AttachedFileDict(AttachmentDict):
@@ -227,5 +235,7 @@ class VerificationDict(BundleDict):
     """Signatures of single models; admission does not depend on them."""
     reports: list[ReportDict]
     """The findings files of its attestations."""
+    attachments: list[AttachmentDict]
+    """The other files that travel with it."""
     parity: ParityStateDict
     """Its parity packs."""

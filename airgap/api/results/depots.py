@@ -97,6 +97,8 @@ class DepotBundleDict(TypedDict, total=False):
     """The ids of the builders' keys: those that count, or are claimed."""
     attestations: list[AttestationDict]
     """The attestations: those that count, or are claimed."""
+    attachments: list[str]
+    """The names of its attachments. They were not read."""
     created_at: str
     """The time of its newest Bento or model."""
     expires_at: str | None

@@ -27,6 +27,7 @@ def depot_lines(bundles: Sequence[dict[str, Any]], why_not: str) -> Iterator[str
         yield bundle["bundle"]
         yield f"  {_bundle_line(bundle)}"
         yield from map(indent_line, (*_items(bundle), *claim_lines(bundle), *signer_lines(bundle)))
+        yield from map(indent_line, _attachment_lines(bundle))
         if bundle["reason"]:
             yield f"  {bundle['standing'].upper()}: {bundle['reason']}"
 
@@ -37,6 +38,7 @@ def bundle_lines(bundle: dict[str, Any]) -> Iterator[str]:
     yield f"{verdict}: {bundle['reason']}" if bundle["reason"] else verdict
     yield from content_lines(bundle)
     yield from signer_lines(bundle)
+    yield from _attachment_lines(bundle)
     yield from item_lines(bundle["items"])
 
 
@@ -59,6 +61,13 @@ def stored_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 def short_time(text: str | None) -> str:
     """Write an RFC 3339 time to the minute."""
     return "" if text is None else text[:16].replace("T", " ")
+
+
+def _attachment_lines(bundle: dict[str, Any]) -> Iterator[str]:
+    """Yield how many attachments a bundle has; they were not looked at."""
+    count = len(bundle.get("attachments", ()))
+    if count:
+        yield f"{count_text(count, 'attachment')}, not checked by airgap"
 
 
 def _bundle_line(bundle: dict[str, Any]) -> str:

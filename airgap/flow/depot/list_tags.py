@@ -122,6 +122,7 @@ def _describe(
     if tag is not None and not tag.is_in(manifest):
         return None
     data = describe_bundle(bundle.bundle, manifest) | standing
+    data["attachments"] = list(bundle.attachments)
     return read_age(bundle.bundle, manifest), data
 
 

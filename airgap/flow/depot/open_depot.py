@@ -14,6 +14,7 @@ from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.location.readers import require_path
 from airgap.format import layout, limits
 from airgap.format import manifest as manifests
+from airgap.format.attachment import list_names
 from airgap.signing.thresholds import Evidence
 from airgap.state import manifest_cache
 from airgap.transport.connections import ConnectionPool
@@ -35,6 +36,8 @@ class StoredBundle:
     bundle: str
     raw: bytes
     evidence: Evidence
+    attachments: tuple[str, ...] = ()
+    """The names of its attachments, which were not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,9 @@ class _BundleRead:
             raw = manifest_cache.load(self.bundle)
             if raw is None:
                 raw = self._fetch_manifest(reader)
-            return StoredBundle(self.bundle, raw, read_evidence(reader))
+            return StoredBundle(
+                self.bundle, raw, read_evidence(reader), list_names(reader.list_files())
+            )
         except MissingError:
             return None
         except CorruptError as error:

@@ -1,7 +1,5 @@
 """Bundles as plain data: for ``inspect``, ``verify``, ``--json`` and the Python API."""
 
-import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 from airgap.errors import AirgapError
@@ -20,7 +18,6 @@ from airgap.times import format_time
 
 __all__ = [
     "describe_admission",
-    "describe_attachments",
     "describe_bundle",
     "describe_claimed",
     "describe_claims",
@@ -187,14 +184,6 @@ def describe_claims_to_sign(evidence: Evidence, root: Root | None) -> list[dict[
         if claim.get("note") and not _is_signed(role, pair, root):
             claim["note"] = None
     return claims
-
-
-def describe_attachments(attachments: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """List the attachments of a bundle (format §24). Sizes in bytes; nothing is verified."""
-    return [
-        {"file": file, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        for file, data in sorted(attachments.items())
-    ]
 
 
 def describe_volumes(volumes: MissingVolumes) -> dict[str, Any]:

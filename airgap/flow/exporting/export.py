@@ -13,11 +13,19 @@ from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error
 from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import ConfigurationError, UsageError
+from airgap.flow.bundle.foreign_file import ForeignFile
 from airgap.flow.bundle.import_order import describe_neighbours
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.disk_use import note_peaks
 from airgap.flow.exporting import stock_archive, write_bundle
+from airgap.flow.exporting.attachments import (
+    AttachmentMaker,
+    GivenFiles,
+    Provenance,
+    describe_closure,
+    parse_builder_id,
+)
 from airgap.flow.exporting.builders import require_builders
 from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import Foreseen, foresee, spool_folder
@@ -91,6 +99,11 @@ class ExportRequest:
     """The file that says which licences may travel (format §30.4); None: any."""
     seal_to: SealTo | None = None
     """Whom to encrypt to; None: the bundle is not sealed."""
+    attached: Sequence[ForeignFile] = ()
+    """Files of others that travel with the bundle."""
+    provenance: str | None = None
+    """A URI that says who makes the bundle, for its provenance (format §31.2); empty: it follows
+    from the key; None: no provenance is made."""
     compression: Preset = "default"
     media: VolumeOptions = field(default_factory=VolumeOptions)
     """Asks for volumes, or for parity in a depot."""
@@ -262,9 +275,28 @@ def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions
         bases=find_bases(request.bases, request.want, connector),
         model_signer=request.model_signer,
     )
+    settings = replace(settings, attachments=tuple(_list_attachments(request, settings)))
     if request.want is None:
         return settings
     return replace(settings, sequence=0, completes=request.want.bundle)
+
+
+def _list_attachments(request: ExportRequest, settings: BundleOptions) -> Iterator[AttachmentMaker]:
+    """Yield what makes the attachments; provenance comes last, and names the others."""
+    if request.attached:
+        yield GivenFiles(request.attached)
+    if request.provenance is None or not request.signers:  # a plan has no key
+        return
+    asked = {
+        "bentos": list(request.bentos),
+        "models": list(request.models),
+        "sequence": request.terms.sequence,
+        "withModels": request.with_models,
+        **describe_closure(request.closure),
+    }
+    builder = request.provenance and parse_builder_id(request.provenance)
+    compression, bases = request.compression, settings.bases
+    yield Provenance(request.signers[0], builder, asked, compression, bases)
 
 
 def _refuse_unfit(request: ExportRequest) -> None:
@@ -317,6 +349,11 @@ def _refuse_unfit_for_stock(request: ExportRequest) -> None:
     if request.bases or request.want:
         raise UsageError(
             "An archive for stock BentoML carries everything.", "Leave out --base and --for."
+        )
+    if request.attached or request.provenance is not None:
+        raise UsageError(
+            "An archive for stock BentoML has no attachments.",
+            "Leave out --attach and --provenance, or export into a depot or a .airgap file.",
         )
 
 

@@ -12,6 +12,11 @@ from airgap.errors import StorageError
 from airgap.flow.bundle import model_signatures
 from airgap.flow.disk_use import Peak
 from airgap.flow.exporting import sequence as numbering
+from airgap.flow.exporting.attachments import (
+    AttachmentMaker,
+    make_attachments,
+    measure_attachments,
+)
 from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.pack import PackOptions, pack_items
 from airgap.flow.exporting.read import ChunkNames, FileRun, cut_and_name, plain_entries
@@ -72,6 +77,8 @@ class BundleOptions:
     """Who signs each model by itself, for other tools (format §18)."""
     sealing: Sealing | None = None
     """Whom the bundle is encrypted to (format §34); None: it is not."""
+    attachments: tuple[AttachmentMaker, ...] = ()
+    """What is attached, in this order (format §24)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,7 @@ def export_items(
             envelopes |= model_signatures.sign(manifest.items, settings.model_signer)
         bundle = manifests.bundle_id(raw)
         record_export(manifest, raw, signers, progress)
+        envelopes |= make_attachments(settings.attachments, bundle, manifest)
         publish(writer, SignedBundle(bundle, raw, envelopes, manifest.packs), progress)
     finally:
         writer.abort()
@@ -266,7 +274,7 @@ def draft_item(source: Source) -> Item:
 
 
 def manifest_room(sources: Sequence[Source], settings: BundleOptions) -> int:
-    """Return a number of bytes that the manifest of these items cannot exceed.
+    """Return a number of bytes that the manifest of these items, and attachments, cannot exceed.
 
     It follows from names and sizes, and from where wheels are cut, so that the same items leave the
     same room.
@@ -282,7 +290,8 @@ def manifest_room(sources: Sequence[Source], settings: BundleOptions) -> int:
     # 93 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17, and digest
     # and length of a base; 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
     per_chunk = 57 if settings.bases is NO_BASES else 93
-    return len(manifests.encode(draft)) + per_chunk * chunks + 40 * packs + 8 * len(files) + 1024
+    room = len(manifests.encode(draft)) + per_chunk * chunks + 40 * packs + 8 * len(files) + 1024
+    return room + measure_attachments(settings.attachments, draft)
 
 
 def measure_manifest(

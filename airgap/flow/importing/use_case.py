@@ -15,7 +15,7 @@ from airgap.flow.bundle import base_bundles, model_signatures
 from airgap.flow.bundle.import_order import demand_order
 from airgap.flow.bundle.model_signatures import ModelSignature
 from airgap.flow.bundle.open_bundle import CompletesError, Opened, open_bundle
-from airgap.flow.bundle.reports import AttachedReport, examine_reports
+from airgap.flow.bundle.reports import Attachments, examine_attachments
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.disk_use import Peak, note_peaks, sum_by_file_system
 from airgap.flow.importing.choose_items import choose_items
@@ -144,7 +144,7 @@ class VerifyResult:
     """The volumes that were not given, if some were not."""
     parity: ParityStatus
     model_signatures: tuple[ModelSignature, ...]
-    reports: tuple[AttachedReport, ...] = ()
+    attachments: Attachments = field(default_factory=Attachments)
 
 
 def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
@@ -266,7 +266,7 @@ def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
     """
     with open_request(request, progress, remember=False) as opened:
         jobs = request.jobs or pipeline.default_jobs()
-        reports = examine_reports(opened)
+        attachments = examine_attachments(opened)
         content = verify_volumes(opened, jobs=jobs, progress=progress)
         signatures = model_signatures.examine(opened, packs_were_read=True)
     return VerifyResult(
@@ -275,7 +275,7 @@ def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
         content.missing,
         content.parity,
         tuple(signatures),
-        reports,
+        attachments,
     )
 
 

@@ -13,6 +13,7 @@ from airgap.flow.exporting.export import note_other_volumes
 from airgap.flow.ledger.record import EventRecord, recording
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.attach import attach
+from airgap.flow.trust.state import state
 from airgap.format import attestation, layout, limits
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation, Decision
@@ -39,6 +40,8 @@ class Statement:
     is_attached: bool = True
     time: int | None = None
     name: str = ""
+    is_stated: bool = False
+    """Whether the same is signed once more as an in-toto statement (format §31.3)."""
 
 
 def attest(
@@ -78,6 +81,8 @@ def attest(
         findings,
         statement.name,
     )
+    if statement.is_stated:
+        signed = state(candidate, signed, signer, progress)
     raw = attestation.encode(signed)
     envelope = dsse.encode(signer.sign(signed.role, raw))
     files = (
