@@ -143,8 +143,8 @@ def export_items(
         if settings.model_signer:
             envelopes |= model_signatures.sign(manifest.items, settings.model_signer)
         bundle = manifests.bundle_id(raw)
-        record_export(manifest, raw, signers, progress)
         envelopes |= make_attachments(settings.attachments, bundle, manifest)
+        record_export(manifest, raw, signers, progress)
         publish(writer, SignedBundle(bundle, raw, envelopes, manifest.packs), progress)
     finally:
         writer.abort()
