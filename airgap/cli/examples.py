@@ -360,6 +360,37 @@ airgap rehearse /media/usb/depot --bento summarizer:v2 --report proof.json
 airgap scan /media/usb/depot
 # Ask a scanner too, and sign the report
 airgap scan /media/usb/depot --with clamscan --report scan.json --sign scanner.key
+# Take in the receipts that came back from a site
+airgap receipt accept ward.production.7.3f2a9c4177e012ab.9.receipt.json \
+    --root ward.root.msgpack
+# Accept a receipt of a site whose history was reset
+airgap receipt accept ward.production.9.3f2a9c4177e012ab.12.receipt.json \
+    --new-ledger replaces
+# Read what is about to leave the site
+airgap receipt show ward.production.7.3f2a9c4177e012ab.9.receipt.json
+# Read it with a root that this machine does not trust
+airgap receipt show ward.production.7.3f2a9c4177e012ab.9.receipt.json \
+    --root ward.root.msgpack
+# Let a receipt leave
+airgap receipt approve --key eve.key \
+    unapproved/ward.production.7.3f2a9c4177e012ab.9.receipt.json
+# Let it leave without a question, in a script
+airgap receipt approve \
+    unapproved/ward.production.7.3f2a9c4177e012ab.9.receipt.json --yes \
+    --key ssh-agent:SHA256:47DEQpj8HBSa
+# See who has not confirmed what, since when
+airgap receipt list --missing
+# List the receipts of one site
+airgap receipt list --site ward
+# See what a site still has
+airgap receipt holds ward
+# Get that as JSON
+airgap receipt holds ward --json
+# Print the five lines that are read out by phone
+airgap receipt note ward.production.7.3f2a9c4177e012ab.9.receipt.json
+# Verify the receipt first
+airgap receipt note ward.production.7.3f2a9c4177e012ab.9.receipt.json \
+    --root ward.root.msgpack
 # Let a publisher's evidence travel with a bundle
 airgap attach /media/usb/depot model.sig
 # Let a scanner's output travel on every volume

@@ -12,6 +12,7 @@ from airgap.cli.output import (
     OutputPath,
     Result,
     admission_options,
+    count_text,
     depot_option,
     identity_option,
     jobs_option,
@@ -20,6 +21,7 @@ from airgap.cli.output import (
     reports,
     size_text,
 )
+from airgap.cli.receipt.options import make_options, receipt_options
 from airgap.cli.terminal import Styled, print_line
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 @identity_option
 @depot_option
 @licence_option
+@receipt_options
 @click.option(
     "--want",
     type=OutputPath(dir_okay=False),
@@ -79,6 +82,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     identities: tuple[str, ...],
     depots: tuple[str, ...],
     licence_policy: Path | None,
+    receipt: Path | None,
+    recorder_key: str | None,
+    terse_receipt: bool,
     want: Path | None,
     jobs: int | None,
     syslog: str | None,
@@ -109,6 +115,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             licence_policy=licence_policy,
             want=want,
             model_signatures=model_signatures,
+            receipt=None if dry_run else make_options(receipt, recorder_key, terse=terse_receipt),
             jobs=jobs,
             credentials=connector.credentials,
             transfer=connector.transfer,
@@ -152,6 +159,7 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
     ]
     lines += [package_line(named) for named in packages]
     lines += _describe_disk_use(done, data)
+    lines += _describe_receipt(done, data)
     if dry_run:
         lines += peak_lines(done.peaks)
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
@@ -182,6 +190,21 @@ def _describe_disk_use(done: "ImportResult", data: dict[str, Any]) -> list[str]:
     data["disk_use"] = [describe_peak(peak) for peak in done.peaks]
     data["bytes_written"] = sum(written.values())
     return [written_text(size, store) for store, size in written.items()]
+
+
+def _describe_receipt(done: "ImportResult", data: dict[str, Any]) -> list[str]:
+    """Say where the receipt is, and what it needs before it may leave."""
+    from airgap.flow.receipts.describe import describe_made, describe_witnessed
+
+    data["receipt"] = describe_made(done.receipt)
+    data["witnessed"] = describe_witnessed(done.witnessed)
+    if done.receipt is None:
+        return []
+    lines = [f"receipt: {done.receipt.path}"]
+    if done.receipt.approvals:
+        needed = count_text(done.receipt.approvals, "approval")
+        lines.append(f"It may leave with {needed}: airgap receipt approve FILE --key KEY")
+    return lines
 
 
 def _find_packages(done: "ImportResult") -> "list[NamedPackages]":

@@ -67,6 +67,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "approve": ("approve", "Accept or reject a bundle as an approver."),
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
     "ledger": ("ledger", "Prove what a ledger holds, and check what others prove."),
+    "receipt": ("receipt", "Confirm what a site imported or refused to those who sent it."),
     "scan": ("scan", "Say what the files of a bundle would run, and sign that as a scanner."),
     "seal": ("seal", "Encrypt a bundle to the recipients of its site."),
     "unseal": ("unseal", "Take the bundle out of a sealed one, to inspect or approve it."),

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from airgap.errors import CorruptError
 from airgap.format import intoto, limits, names
-from airgap.format.checkpoint import Checkpoint, decode_base64
-from airgap.format.fields import DIGEST_BYTES, Fields
+from airgap.format.checkpoint import Checkpoint
+from airgap.format.fields import Fields
 from airgap.format.intoto import InTotoStatement
+from airgap.format.ledger_view import MEMBERS, read_digest, read_members, read_path
 from airgap.format.receipt import (
     EVENTS,
     EXTENSION,
@@ -16,7 +17,6 @@ from airgap.format.receipt import (
     ITEM_DIGEST,
     OUTCOMES,
     PREDICATE,
-    EarlierReceipt,
     LedgerProof,
     Receipt,
     ReceiptItem,
@@ -28,8 +28,6 @@ __all__ = ["decode_receipt"]
 _WHAT: Final = "receipt"
 _HINT: Final = "Get the receipt again from the site."
 _TEXT_CHARACTERS: Final = 400  # of an item, or of a file that was counted
-_PATH_DIGESTS: Final = 63  # of a proof in a tree (format §28.4)
-_CHECKPOINT_LINES: Final = 4 + limits.NOTE_SIGNATURES
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _LEVEL: Final = re.compile(r"AIRGAP_(WAIVED|(BUILDERS|SCANNERS|APPROVERS)_[1-9][0-9]{0,3})")
 _WORD: Final = re.compile(r"[a-z]([-a-z]{0,30}[a-z])?")
@@ -118,27 +116,14 @@ def _read_names(statement: InTotoStatement, predicate: Fields, extension: Fields
 
 
 def _read_ledger(ledger: Fields) -> LedgerProof:
-    lines = ledger.array("checkpoint", _CHECKPOINT_LINES)
-    if not all(type(line) is str for line in lines):
-        raise _error("has a checkpoint that is not lines of text")
-    earlier = []
-    for value in ledger.array("consistency", limits.RECEIPT_EARLIER + 1):
-        proof = _open(value, {"path", "size"})
-        earlier.append(EarlierReceipt(proof.integer("size", low=1), _read_path(proof, "path")))
-    sizes = [proof.size for proof in earlier]
-    if sizes != sorted(set(sizes), reverse=True):
-        raise _error("has proofs that are not sorted by size")
+    checkpoint, earlier = read_members(ledger)
     return LedgerProof(
         index=ledger.integer("index"),
-        leaf=_read_base64(ledger.text("leaf")),
-        inclusion=_read_path(ledger, "inclusion"),
-        checkpoint="".join(f"{line}\n" for line in lines).encode(),
-        earlier=tuple(earlier),
+        leaf=read_digest(ledger, "leaf"),
+        inclusion=read_path(ledger, "inclusion"),
+        checkpoint=checkpoint,
+        earlier=earlier,
     )
-
-
-def _read_path(fields: Fields, key: str) -> tuple[bytes, ...]:
-    return tuple(map(_read_base64, fields.array(key, _PATH_DIGESTS)))
 
 
 def _read_holds(holds: tuple[str, ...]) -> tuple[str, ...]:
@@ -157,9 +142,7 @@ def _read_seen(value: Any) -> Checkpoint:  # noqa: ANN401
     seen = _open(value, {"origin", "root", "size"})
     if not _ORIGIN.fullmatch(seen.text("origin")):
         raise _error("has seen a ledger of another origin than airgap writes")
-    return Checkpoint(
-        seen.text("origin"), seen.integer("size", low=1), _read_base64(seen.text("root"))
-    )
+    return Checkpoint(seen.text("origin"), seen.integer("size", low=1), read_digest(seen, "root"))
 
 
 def _read_digest(value: Any, name: str) -> bytes:  # noqa: ANN401
@@ -176,13 +159,6 @@ def _read_text(value: Any, key: str) -> str:  # noqa: ANN401
     if type(text) is not str or not 0 < len(text) <= _TEXT_CHARACTERS:
         raise _error(f"has no text of at most {_TEXT_CHARACTERS} characters in '{key}'")
     return text
-
-
-def _read_base64(text: Any) -> bytes:  # noqa: ANN401
-    data = decode_base64(text, "The receipt") if type(text) is str else b""
-    if len(data) != DIGEST_BYTES:
-        raise _error("has a proof with something that is not a digest")
-    return data
 
 
 class _Members(Fields):
@@ -221,4 +197,4 @@ _PREDICATE: Final = frozenset(
     }
 )
 _EXTENSION: Final = frozenset({"event", "holds", "ledger", "reason", "witnessed"})
-_LEDGER: Final = frozenset({"checkpoint", "consistency", "inclusion", "index", "leaf"})
+_LEDGER: Final = MEMBERS | {"inclusion", "index", "leaf"}

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 from airgap.format import intoto, limits
 from airgap.format.checkpoint import Checkpoint, encode_base64
 from airgap.format.intoto import InTotoStatement
+from airgap.format.ledger_view import EarlierPoint, encode_members
 
 __all__ = [
     "EVENTS",
@@ -19,7 +20,6 @@ __all__ = [
     "ITEM_DIGEST",
     "OUTCOMES",
     "PREDICATE",
-    "EarlierReceipt",
     "LedgerProof",
     "Receipt",
     "ReceiptEvent",
@@ -52,14 +52,6 @@ class ReceiptItem:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierReceipt:
-    """The size of the ledger in the checkpoint of an earlier receipt, and the proof from there."""
-
-    size: int
-    path: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerProof:
     """Where the entry is in the ledger: its leaf, the way to the root, and the signed root."""
 
@@ -68,7 +60,7 @@ class LedgerProof:
     inclusion: tuple[bytes, ...]
     checkpoint: bytes
     """A signed note (format §28.3)."""
-    earlier: tuple[EarlierReceipt, ...] = ()
+    earlier: tuple[EarlierPoint, ...] = ()
     """The largest first."""
 
 
@@ -199,11 +191,7 @@ def _encode_extension(receipt: Receipt) -> dict[str, Any]:
 
 def _encode_ledger(proof: LedgerProof) -> dict[str, Any]:
     return {
-        "checkpoint": proof.checkpoint.decode().split("\n")[:-1],
-        "consistency": [
-            {"path": list(map(encode_base64, earlier.path)), "size": earlier.size}
-            for earlier in proof.earlier
-        ],
+        **encode_members(proof.checkpoint, proof.earlier),
         "inclusion": list(map(encode_base64, proof.inclusion)),
         "index": proof.index,
         "leaf": encode_base64(proof.leaf),

@@ -1,8 +1,8 @@
 """What a root of format 2 says beyond keys and roles: demands, prohibitions, people (format §7.6).
 
-``demands``, ``forbidden_options``, ``labels``, ``people``, ``revoked_since`` and ``trust_anchors``
-have an effect in this version. The form of the others is checked, so that later versions can use
-them without another root.
+``demands``, ``forbidden_options``, ``labels``, ``people``, ``receipts``, ``revoked_since`` and
+``trust_anchors`` have an effect in this version. The form of the others is checked, so that later
+versions can use them without another root.
 """
 
 import re

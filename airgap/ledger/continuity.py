@@ -10,7 +10,7 @@ from typing import Literal
 
 from airgap.format import limits
 from airgap.format.checkpoint import Checkpoint
-from airgap.format.receipt import EarlierReceipt
+from airgap.format.ledger_view import EarlierPoint
 from airgap.format.tree import compute_root, verify_consistency
 
 __all__ = ["Continuity", "LedgerView", "begins_with", "compare_views"]
@@ -23,7 +23,7 @@ class LedgerView:
     """What a receipt says of a ledger: a checkpoint, and proofs from the receipts before it."""
 
     checkpoint: Checkpoint
-    earlier: Sequence[EarlierReceipt]
+    earlier: Sequence[EarlierPoint]
     """The largest first."""
 
 

@@ -17,7 +17,7 @@ from airgap.store.install_paths import InstallPath
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import scan
 
-__all__ = ["Difference", "find_differences", "has_missing_files", "list_differences"]
+__all__ = ["Difference", "find_differences", "has_missing_files", "is_whole", "list_differences"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,19 @@ def find_differences(item: Item, target: InstallPath) -> Iterator[str]:
 def has_missing_files(item: Item, target: InstallPath) -> bool:
     """Tell whether any entry of the item is not installed."""
     return any(not os.path.lexists(target.final / entry.path) for entry in item.entries)
+
+
+def is_whole(item: Item, target: InstallPath) -> bool:
+    """Tell whether each entry of an item is installed, and each file has its size; none is read."""
+    try:
+        return all(
+            (target.final / entry.path).lstat() is not None
+            if not isinstance(entry, File)
+            else (target.final / entry.path).stat().st_size == entry.size
+            for entry in item.entries
+        )
+    except OSError:
+        return False
 
 
 def _compare_item(

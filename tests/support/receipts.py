@@ -16,8 +16,8 @@ from airgap.format.checkpoint import (
 )
 from airgap.format.envelope import Envelope
 from airgap.format.intoto import StatementEnvelope
+from airgap.format.ledger_view import EarlierPoint
 from airgap.format.receipt import (
-    EarlierReceipt,
     LedgerProof,
     Receipt,
     ReceiptItem,
@@ -55,7 +55,7 @@ def make_proof(
         leaves[index],
         tree.prove_inclusion(leaves, index),
         make_checkpoint(leaves, origin),
-        tuple(EarlierReceipt(size, tree.prove_consistency(leaves, size)) for size in earlier),
+        tuple(EarlierPoint(size, tree.prove_consistency(leaves, size)) for size in earlier),
     )
 
 

@@ -1,6 +1,6 @@
 """The admission policy of this machine: pinned root, import history, time, waivers (§7.5)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +75,8 @@ class AdmissionPolicy:
     """What opens sealed bundles (format §34)."""
     looks_only: bool = False
     """Whether a sealed bundle is to be looked at as its index says, where there is no identity."""
+    on_refusal: Callable[[bytes, AirgapError], object] = lambda bundle, error: None  # noqa: ARG005
+    """Takes the id of each bundle of which a refusal is recorded, and the error."""
 
     @property
     def stays_sealed(self) -> bool:
@@ -135,6 +137,7 @@ class AdmissionPolicy:
         entry = replace(
             self.make_entry(manifest, digest(raw)), signed_by=bound_signers({"builder": builders})
         )
+        self.on_refusal(digest(raw), error)
         return history.record_refusal(entry, error)
 
     def make_entry(

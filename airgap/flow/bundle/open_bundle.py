@@ -106,6 +106,8 @@ class Opened:
     bundle: str
     policy: AdmissionPolicy
     admission: Admission
+    evidence: Evidence
+    """What was read of signatures and attestations, counted or not."""
     passed_over: tuple[str, ...] = ()
     """Other bundles of the place that this site's policy refuses, each with the reason."""
     not_older: tuple[str, ...] = ()
@@ -202,12 +204,12 @@ class _Examination:
     def __call__(self, reader: BundleReader) -> Opened:
         """Admit one bundle; of a sealed one, the index and then what is inside."""
         bundle, raw = read_manifest(reader, self.location)
-        admission = self._admit(reader, raw)
+        admission, evidence = self._admit(reader, raw)
         index, outer = admission.manifest.value, ""
         if index.sealed is not None and not self.policy.stays_sealed:
             reader, outer = unseal(reader, index, self.policy.identities), bundle
             bundle, raw = reader.read_manifest()
-            admission = self._admit(reader, raw)
+            admission, evidence = self._admit(reader, raw)
             check_inner(reader.location, index, admission.manifest.value)
         manifest = admission.manifest.value
         _check_shape(reader, manifest)
@@ -215,12 +217,12 @@ class _Examination:
             _refuse_part(reader, manifest)
         if manifest.completes is None:
             self.admitted.append(describe_earlier(reader.location, manifest))
-        return Opened(reader, reader.packs, bundle, self.policy, admission, index=outer)
+        return Opened(reader, reader.packs, bundle, self.policy, admission, evidence, index=outer)
 
-    def _admit(self, reader: BundleReader, raw: bytes) -> Admission:
+    def _admit(self, reader: BundleReader, raw: bytes) -> tuple[Admission, Evidence]:
         evidence = read_evidence(reader)
         try:
-            return self.policy.admit(raw, evidence)
+            return self.policy.admit(raw, evidence), evidence
         except (PolicyError, NotTrustedError) as error:
             self.refused = error, raw, evidence
             raise

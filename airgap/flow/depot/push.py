@@ -17,6 +17,7 @@ from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import foresee
 from airgap.flow.exporting.gather import gather_sources
 from airgap.flow.exporting.read import plain_entries
+from airgap.flow.exporting.remember import remember_export
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import BundleOptions
@@ -156,6 +157,7 @@ def _write(
     export = write_bundle.export_bare if request.bare else write_bundle.export_items
     with open_writer(request.depot, room, replace(connector, transfer=transfer)) as writer:
         exported = export(sources, writer, [request.signer], options, connector.progress)
+    remember_export(exported.manifest, connector.progress)
     return PushResult(
         exported.bundle,
         exported.manifest,

@@ -9,11 +9,13 @@ from typing import Final
 from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
 from airgap.flow.chunks.tensor_parts import Parts, find_parts
 from airgap.flow.exporting.select import Source
+from airgap.flow.location.location import Location, parse_location
+from airgap.flow.receipts.confirmations import BASE_PREFIX, find_bases
 from airgap.format.inventory import File
 from airgap.format.kinds import Kind
 from airgap.format.manifest import ChunkTable
 
-__all__ = ["NO_BASES", "Bases", "Wanted", "make_bases"]
+__all__ = ["NO_BASES", "Bases", "Wanted", "make_bases", "parse_bases"]
 
 _NOTHING: Final[Parts] = MappingProxyType({})
 
@@ -76,3 +78,19 @@ def make_bases(bundles: Sequence[BaseBundle]) -> Bases:
         for chunk in file.chunks
     }
     return Bases(frozenset(have), tuple(bundles), ChunkSources(bundles))
+
+
+def parse_bases(texts: Sequence[str]) -> list[Location]:
+    """Parse what a person names as bases: locations, and ``receipt:SITE``, what a site holds.
+
+    Raises:
+        UsageError: one is not a location.
+        MissingError: no receipt of a site was accepted, or it holds nothing that was exported here.
+    """
+    bases: list[Location] = []
+    for text in texts:
+        if text.startswith(BASE_PREFIX):
+            bases += find_bases(text.removeprefix(BASE_PREFIX))
+        else:
+            bases.append(parse_location(text))
+    return bases

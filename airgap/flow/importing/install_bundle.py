@@ -199,6 +199,7 @@ def _scan(opened: Opened, plan: Plan, scan: Callable[[Sequence[StagedItem]], obj
         scan(plan.staged)
     except PolicyError as error:
         _remove_staging(plan)
+        opened.policy.on_refusal(bytes.fromhex(opened.bundle), error)
         raise history.record_refusal(_make_record(opened, {}).entry, error) from error.__cause__
 
 
@@ -298,7 +299,11 @@ def _make_record(opened: Opened, documents: Mapping[str, bytes]) -> ImportRecord
     manifest = opened.manifest.value
 
     def check(state: State) -> None:
-        opened.policy.recheck(manifest, bundle, state, admission.waiver)
+        try:
+            opened.policy.recheck(manifest, bundle, state, admission.waiver)
+        except AirgapError as error:
+            opened.policy.on_refusal(bundle, error)
+            raise
 
     entry = opened.policy.make_entry(manifest, bundle, admission)
     entry = dataclasses.replace(entry, documents={**entry.documents, **documents})

@@ -4,7 +4,7 @@ Packs in local folders are read before anything is written. What comes only once
 is judged when it is staged, before it is renamed into place; so is what earlier runs left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class LicenceCheck:
     entry: Entry | None = None
     """What the ledger is to say of a refusal; None: nothing, nobody signed the bundle."""
     report: LicenceReport | None = None
+    on_refusal: Callable[[bytes, AirgapError], object] = lambda bundle, error: None  # noqa: ARG005
+    """As that of ``AdmissionPolicy``."""
 
     def look_ahead(self, opened: Opened, jobs: int, progress: Progress) -> None:
         """Judge a bundle whose packs can be read twice; what is damaged or missing is not judged.
@@ -99,6 +101,7 @@ class LicenceCheck:
         if self.entry is None:
             return error
         entry = replace(self.entry, documents=self._documents)
+        self.on_refusal(entry.bundle or b"", error)
         return history.record_refusal(entry, error)
 
     @property
@@ -119,7 +122,9 @@ def make_check(path: Path | None, opened: Opened) -> LicenceCheck | None:
     if policy is None:
         return None
     approvers = find_approvers(opened.manifest.attestations)
-    return LicenceCheck(policy, opened.policy.now, approvers, _make_refusal(opened))
+    on_refusal = opened.policy.on_refusal
+    entry = _make_refusal(opened)
+    return LicenceCheck(policy, opened.policy.now, approvers, entry, on_refusal=on_refusal)
 
 
 def make_unsigned_check(path: Path | None, root: Root | None, now: int) -> LicenceCheck | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
-from airgap.errors import UsageError
+from airgap.errors import AirgapError, UsageError
 from airgap.flow import pipeline
 from airgap.flow.admission import policy
 from airgap.flow.bundle import base_bundles, model_signatures
@@ -19,6 +19,7 @@ from airgap.flow.bundle.reports import Attachments, examine_attachments
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.disk_use import Peak, note_peaks, sum_by_file_system
 from airgap.flow.importing.choose_items import choose_items
+from airgap.flow.importing.confirm import Confirmer
 from airgap.flow.importing.verify import verify_volumes
 from airgap.flow.importing.want import write_want
 from airgap.flow.location.connector import Connector, TransferOptions
@@ -29,6 +30,8 @@ from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.parity import ParityStatus
 from airgap.flow.media.volumes import open_volumes
 from airgap.flow.progress import Progress
+from airgap.flow.receipts.make import MadeReceipt, ReceiptOptions
+from airgap.flow.receipts.witness import Witnessed, examine_checkpoints
 from airgap.flow.site import load_pinned, refuse_forbidden
 from airgap.format.inventory import Item
 from airgap.format.kinds import Kind
@@ -95,6 +98,8 @@ class ImportRequest:
     """Gets what the sender must know if chunks are missing (format §22)."""
     model_signatures: Path | None = None
     """A folder that gets the models' own signatures."""
+    receipt: ReceiptOptions | None = None
+    """Where the receipt goes, for those who sent the bundle; None: there is none."""
     on_peaks: Callable[[tuple[Peak, ...]], object] | None = None
     """Takes what is needed on each file system, before anything is written; None: it is noted."""
     jobs: int | None = None
@@ -117,6 +122,10 @@ class ImportResult:
     """What checks those that were written."""
     peaks: tuple[Peak, ...] = ()
     """The space that was expected to be needed on each file system."""
+    receipt: MadeReceipt | None = None
+    """The receipt, if one was asked for."""
+    witnessed: tuple[Witnessed, ...] = ()
+    """The checkpoints of ledgers that came with the bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +171,33 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         TransportError: a server cannot be reached, or broke off.
         UsageError: it holds something else than was expected.
     """
-    from airgap.flow.importing.install_bundle import install_bundle  # no verify needs it
-    from airgap.flow.importing.licence_check import make_check
-
     if not request.kit:
         _refuse_kit(request.sources)
     archive = _find_unsigned(request)
     if archive is not None:
         return _import_unsigned(archive, request, progress)
+    if request.receipt is None or request.dry_run:
+        return _import_signed(request, progress)
+    confirmer = Confirmer(request.receipt, progress)
+    with confirmer.confirm_refusals():
+        done = _import_signed(request, progress, confirmer.note_refusal)
+    if done.opened is None:
+        return done
+    return replace(done, receipt=confirmer.confirm(done.opened, done.outcomes))
+
+
+def _import_signed(
+    request: ImportRequest,
+    progress: Progress,
+    on_refusal: Callable[[bytes, AirgapError], object] | None = None,
+) -> ImportResult:
+    from airgap.flow.importing.install_bundle import install_bundle  # no verify needs it
+    from airgap.flow.importing.licence_check import make_check
+
     with (
-        open_request(request, progress, remember=not request.dry_run) as admitted,
+        open_request(
+            request, progress, remember=not request.dry_run, on_refusal=on_refusal
+        ) as admitted,
         write_want(request.want, admitted),
     ):
         if not request.newest:
@@ -184,6 +210,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         check = make_check(request.licence_policy, opened)
         if check and not request.dry_run:
             check.look_ahead(opened, jobs, progress)
+        witnessed = () if request.dry_run else examine_checkpoints(opened, progress)
         done = install_bundle(
             opened,
             replace=request.replace,
@@ -194,7 +221,9 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
             jobs=jobs,
             progress=progress,
         )
-        result = ImportResult(done.outcomes, done.missing, opened, peaks=done.peaks)
+        result = ImportResult(
+            done.outcomes, done.missing, opened, peaks=done.peaks, witnessed=witnessed
+        )
         if request.model_signatures is None or request.dry_run:
             return result
         return _write_model_signatures(result, opened, request.model_signatures)
@@ -304,7 +333,11 @@ def find_only_item(kind: Kind, items: Sequence[Item]) -> Item:
 
 @contextmanager
 def open_request(
-    request: ImportRequest | VerifyRequest, progress: Progress, *, remember: bool
+    request: ImportRequest | VerifyRequest,
+    progress: Progress,
+    *,
+    remember: bool,
+    on_refusal: Callable[[bytes, AirgapError], object] | None = None,
 ) -> Iterator[Opened]:
     """Open and admit the bundle, with what it builds on."""
     connector = Connector(request.credentials, request.transfer, progress)
@@ -313,6 +346,8 @@ def open_request(
         admission = replace(admission, looks_only=True)
     else:
         admission = replace(admission, undemanded=request.undemanded)
+    if on_refusal is not None:
+        admission = replace(admission, on_refusal=on_refusal)
     open_one = partial(open_bundle, admission=admission, remember=remember, connector=connector)
     depots = request.depots
     with ExitStack() as stack:

@@ -35,8 +35,8 @@ EVERY: Final = tuple(
     (name, below) if below else (name,)
     for name in COMMANDS
     # prove and rehearse: tests/integration/proof; kit: tests/integration/kit
-    # ledger: tests/integration/ledger, where a root names a recorder
-    if name not in ("demo", "kit", "ledger", "prove", "rehearse")
+    # ledger and receipt: tests/integration/ledger and receipts, where a root names a recorder
+    if name not in ("demo", "kit", "ledger", "prove", "receipt", "rehearse")
     for below in BELOW.get(name, ("",))
 )
 ANSWERS: Final = {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airgap.format import tree
 from airgap.format.checkpoint import Checkpoint
-from airgap.format.receipt import EarlierReceipt
+from airgap.format.ledger_view import EarlierPoint
 from airgap.ledger.continuity import LedgerView, begins_with, compare_views
 from tests.support.receipts import LEAVES, ORIGIN
 
@@ -24,7 +24,7 @@ def view(
     return LedgerView(
         Checkpoint(ORIGIN, size, tree.compute_root(leaves[:size])),
         [
-            EarlierReceipt(earlier, tree.prove_consistency(leaves[:size], earlier))
+            EarlierPoint(earlier, tree.prove_consistency(leaves[:size], earlier))
             for earlier in before
         ],
     )

@@ -1,0 +1,1 @@
+"""Receipts of imports: made at a site, accepted by those who sent the bundle (format §29)."""
