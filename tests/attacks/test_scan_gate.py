@@ -2,8 +2,7 @@
 
 import functools
 import io
-import pickle  # noqa: TID251 -- the real reader, which is given harmless names only
-from typing import Final, Self
+from typing import Final
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,6 +15,7 @@ from airgap.scan.judge_file import judge_file
 from airgap.scan.pickle_calls import find_named
 from airgap.scan.pickles import judge_pickle
 from airgap.scan.verdicts import Unreadable
+from tests.support.pickle_loader import load
 from tests.unit.scan.files import CASES, Case, ask, text
 from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
 
@@ -31,49 +31,8 @@ PIECES: Final = (
 )
 
 
-class _Harmless:
-    """Stands for every listed name: it can be called, made, filled and used as a base."""
-
-    def __new__(cls, *_arguments: object, **_names: object) -> Self:
-        return object.__new__(cls)
-
-    def __init__(self, *_arguments: object, **_names: object) -> None:
-        pass
-
-    def __setstate__(self, _state: object) -> None:
-        pass
-
-    def __setitem__(self, _key: object, _value: object) -> None:
-        pass
-
-
-class _OutsideError(Exception):
-    """The pickle asks for what is not listed."""
-
-
-class _Loader(pickle.Unpickler):
-    """The real reader, which must not be asked for anything that is not listed."""
-
-    def find_class(self, module: str, name: str) -> object:
-        try:
-            find_named((module, name))
-        except Unreadable as error:
-            raise _OutsideError(f"{module}.{name}") from error
-        return _Harmless
-
-
 def judge(data: bytes) -> str:
     return judge_pickle(Content.of_bytes(data, Budget())).verdict
-
-
-def load(data: bytes) -> None:
-    """Load with the real reader; what is not listed raises _OutsideError."""
-    try:
-        _Loader(io.BytesIO(data)).load()
-    except _OutsideError:
-        raise
-    except Exception:  # noqa: BLE001 -- stand-ins do not take every call
-        return
 
 
 @functools.cache

@@ -63,6 +63,7 @@ from tests.support import (
     image_readers,
     receipts,
     record_readers,
+    scan_readers,
     stores,
     text_readers,
     zip_files,
@@ -296,6 +297,7 @@ READERS: dict[str, Reader] = {
     **config_readers.READERS,
     **image_readers.READERS,
     **record_readers.READERS,
+    **scan_readers.READERS,
     **text_readers.READERS,
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING], _LISTING_WORDS),
     "files.json": Reader(
