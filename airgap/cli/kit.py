@@ -133,6 +133,7 @@ def _make_result(kit: "Kit", request: "KitRequest") -> Result:
         "signed_by": [signer.key.id for signer in request.signers],
     }
     manifest = exported.manifest
+    install = f"python3 {shlex.quote(str(request.folder / 'install.py'))}"
     lines = [f"{item} ({size_text(item.size)})" for item in manifest.items]
     lines += [
         f"{size_text(manifest.stored_size)} in {count_text(len(manifest.packs), 'pack')}",
@@ -140,6 +141,6 @@ def _make_result(kit: "Kit", request: "KitRequest") -> Result:
         f"bundle {exported.bundle}",
         f"install.py SHA256:{kit.installer}",
         "Write both on paper, with the fingerprint of the site's root.",
-        f"On the other side: python3 {shlex.quote(str(request.folder / 'install.py'))}",
+        f"On the other side: {install} --fingerprint SHA256:...",
     ]
     return Result(data, lines)

@@ -202,7 +202,8 @@ def find_environment(text: str) -> Environment:
         if environment is None:
             raise MissingError(
                 f"airgap has not made an environment in {folder}.",
-                f"Make it: airgap env create TAG {folder}",
+                f"`airgap env list` shows those that are there; `airgap env create TAG {folder}`"
+                " makes it.",
             )
         return environment
     return _find_by_tag(text)
@@ -216,7 +217,7 @@ def _find_by_tag(tag: str) -> Environment:
     if not fitting:
         raise MissingError(
             f"There is no environment for {tag} in {home() / FOLDER}.",
-            f"Make it: airgap env create {tag}",
+            f"`airgap env list` shows those that are there; `airgap env create {tag}` makes it.",
             others,
         )
     if len(fitting) > 1:

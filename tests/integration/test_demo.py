@@ -29,6 +29,9 @@ def test_the_demo_serves_a_prediction_and_refuses_a_changed_byte(
     lists = [step["output"] for step in told["steps"] if step["command"].endswith("bentoml list")]
     assert ["mood:v1" in output for output in lists] == [False, True, False, False]
     assert "HTTP/1.1 200 OK" in ran.err
+    printed = {line for step in told["steps"] for line in step["output"].splitlines()}
+    own = [line for line in ran.err.splitlines() if line not in printed]
+    assert max(map(len, own)) <= 80
     assert not [path for path in tmp_path.iterdir() if path != connected.top], "all is cleared away"
     assert not any(connected.top.iterdir()), "the user's own stores are not touched"
 

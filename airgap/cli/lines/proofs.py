@@ -48,7 +48,7 @@ def _judge(report: Report) -> str:
         case "served, but asked for":
             return f"served, but asked for {count_text(len(report.requests), 'host')} ({ready})"
         case "did not answer":
-            return f"started, but did not answer as it should ({ready})"
+            return f"started, but an answer was wrong ({ready})"
         case "did not start":
             return f"did not start ({_find_reason(report)})"
 

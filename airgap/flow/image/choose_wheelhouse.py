@@ -28,9 +28,11 @@ def choose_wheelhouse(bento: Path, tag: str, target: str) -> StoredWheelhouse:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
+        where = f" on {target}" if target else ""
         raise MissingError(
-            f"There is no wheelhouse of {tag}{f' for {target}' if target else ''} here.",
-            "Export the Bento with --with-env, and import it.",
+            f"This machine has no wheelhouse for the Bento {tag}{where}.",
+            f"On the connected side, run `airgap export {tag} --with-env`; import that bundle"
+            " here.",
         )
     raise UsageError(
         f"There are {len(fitting)} wheelhouses of {tag}.",

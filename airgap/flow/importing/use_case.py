@@ -368,8 +368,8 @@ def _refuse_kit(sources: Sequence[Location]) -> None:
     if kit is not None:
         raise UsageError(
             f"{kit} is a kit: it installs airgap.",
-            f"To install airgap from it, run `python3 {kit}/install.py`. To put its packages into a"
-            " store all the same, give --kit.",
+            f"To install airgap from it, run `python3 {kit}/install.py --fingerprint SHA256:...`."
+            " To put its packages into a store all the same, give --kit.",
         )
 
 
