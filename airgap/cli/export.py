@@ -32,6 +32,7 @@ from airgap.cli.output import (
     tmpdir_option,
 )
 from airgap.cli.passphrases import read_passphrase
+from airgap.cli.receipt.options import recorder_option
 from airgap.cli.sealing_options import make_seal_to, seal_to_options
 from airgap.cli.terms_options import bundle_options
 from airgap.errors import UsageError
@@ -76,12 +77,14 @@ if TYPE_CHECKING:
     metavar="KEY",
     help="Sign the models with this key; default: with --key.",
 )
+@recorder_option
 @click.option(
     "--base",
     "bases",
     multiple=True,
     metavar="LOCATION",
-    help="Leave out what this bundle, depot or manifest has: the other side has it; repeat it.",
+    help="Leave out what this bundle, depot or manifest has, or with receipt:SITE what that site"
+    " holds by its receipts: the other side has it; repeat it.",
 )
 @click.option(
     "--for",
@@ -158,6 +161,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     seal: bool,
     recipients: tuple[str, ...],
     insecure_recipients: bool,
+    recorder_key: str | None,
     dry_run: bool,
     tmpdir: Path | None,
     key: str | None,
@@ -178,8 +182,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.cli.signers import load_signer
     from airgap.flow.bundle.foreign_file import read_foreign_file
     from airgap.flow.exporting import export, naming
+    from airgap.flow.exporting.bases import parse_bases
     from airgap.flow.exporting.want import read_want
-    from airgap.flow.location.location import parse_location
 
     wanted = read_want(want) if want else None
     if wanted and not (tags or models or closure):
@@ -200,7 +204,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         terms,
         closure=closure,
         with_models=not no_models,
-        bases=[parse_location(base) for base in bases],
+        bases=parse_bases(bases),
         want=wanted,
         licence_policy=licence_policy,
         roots=roots,
@@ -210,6 +214,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         else None,
         attached=[read_foreign_file(path) for path in attached],
         provenance=builder_id if provenance else None,
+        recorder=load_signer(recorder_key, ask) if recorder_key and not dry_run else None,
         compression=compression,
         media=media,
         jobs=jobs,

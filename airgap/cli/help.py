@@ -23,13 +23,14 @@ _WORDS: Final = {
     " licence_policy",
     "Sealing": "seal recipients insecure_recipients",
     "Which bundles are accepted": "identities waivers depots kit newest insecure_allow_unsigned",
+    "The receipt": "receipt terse_receipt",
     "Volumes": "volume_size volumes parity verify_after_write",
     "The proof": "request allowed_hosts time_limit python report",
     "The authority": "tsa request response certificates ca_file proxy proxy_password_env"
     " client_cert client_key",
     "As of a time": "as_of older_roots fingerprints",
     "Signing": "key passphrase_env passphrase_fd emit_model_signature model_signature_key"
-    " provenance builder_id",
+    " provenance builder_id recorder_key",
     "Reaching a server": "user password_env password_file limit_rate",
     "General": "tmpdir jobs syslog as_json quiet help",
 }

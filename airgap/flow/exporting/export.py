@@ -31,6 +31,7 @@ from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import Foreseen, foresee, spool_folder
 from airgap.flow.exporting.gather import gather_sources
 from airgap.flow.exporting.licence_check import check_sources
+from airgap.flow.exporting.remember import remember_export
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import find_bases, list_wanted_tags
@@ -104,6 +105,8 @@ class ExportRequest:
     provenance: str | None = None
     """A URI that says who makes the bundle, for its provenance (format §31.2); empty: it follows
     from the key; None: no provenance is made."""
+    recorder: Signer | None = None
+    """Who signs the checkpoints that travel with the bundle (format §29.5); None: none do."""
     compression: Preset = "default"
     media: VolumeOptions = field(default_factory=VolumeOptions)
     """Asks for volumes, or for parity in a depot."""
@@ -148,6 +151,7 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         note_peaks(foreseen.peaks, progress)
         _require_writable(request)
         done = _write(sources, request, settings, connector)
+    remember_export(done.manifest, progress)
     return replace(done, peaks=foreseen.peaks)
 
 
@@ -274,6 +278,7 @@ def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions
         preset=request.compression,
         bases=find_bases(request.bases, request.want, connector),
         model_signer=request.model_signer,
+        recorder=request.recorder,
     )
     settings = replace(settings, attachments=tuple(_list_attachments(request, settings)))
     if request.want is None:

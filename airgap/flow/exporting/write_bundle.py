@@ -25,6 +25,7 @@ from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
 from airgap.flow.publishing.sealed_writer import PublishedIndex, SealedWriter, Sealing
+from airgap.flow.receipts.attach import attach_checkpoints
 from airgap.format import envelope as dsse
 from airgap.format import inventory, layout, limits
 from airgap.format import manifest as manifests
@@ -79,6 +80,8 @@ class BundleOptions:
     """Whom the bundle is encrypted to (format §34); None: it is not."""
     attachments: tuple[AttachmentMaker, ...] = ()
     """What is attached, in this order (format §24)."""
+    recorder: Signer | None = None
+    """Who signs the checkpoints that travel with the bundle (format §29.5); None: none do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ def export_items(
         bundle = manifests.bundle_id(raw)
         envelopes |= make_attachments(settings.attachments, bundle, manifest)
         record_export(manifest, raw, signers, progress)
+        envelopes |= _attach(manifest, raw, settings)
         publish(writer, SignedBundle(bundle, raw, envelopes, manifest.packs), progress)
     finally:
         writer.abort()
@@ -180,11 +184,19 @@ def export_bare(
         bundle = manifests.bundle_id(raw)
         envelopes = sign_manifest(raw, signers)
         record_export(manifest, raw, signers, progress)
+        envelopes |= _attach(manifest, raw, settings)
         publish(writer, SignedBundle(bundle, raw, envelopes, ()), progress)
     finally:
         writer.abort()
         progress.end()
     return ExportResult(bundle, manifest, 0, 0, 0)
+
+
+def _attach(manifest: Manifest, raw: bytes, settings: BundleOptions) -> dict[str, bytes]:
+    """Return the checkpoints that travel with a bundle that was recorded (format §29.5)."""
+    if settings.recorder is None:
+        return {}
+    return attach_checkpoints(manifest, digest(raw), settings.recorder)
 
 
 def record_export(
