@@ -135,7 +135,8 @@ BLOCKS = dict.fromkeys(("bases", "chunk_counts", "codecs", "offsets", "stored_le
 MANIFEST = {**FIRST, "audience": [1000, is_name], "blocks": BLOCKS, "channel": is_name, "chunks":
             {"digests": bytes, "lengths": bytes}, "completes": ID, "created_at": TIME, "expires_at":
             (TIME,), "items": list, "labels": (32, is_name, is_label), "packs":
-            {"block_counts": bytes, "digests": bytes, "sizes": bytes}, "reader": range(1, 3),
+            {"block_counts": bytes, "digests": bytes, "sizes": bytes}, "reader": range(1, 4),
+            "sealed": {"commitment": ID, "recipients": range(1, 101), "seal": bytes},
             "sequence": int, "tool": is_text(0, 64)}
 CLAIM = {**FIRST, "bundle": ID, "decision": "accept|reject", "findings": (ID,),
          "note": is_text(0, 1000), "role": "scanner|approver", "time": TIME}
@@ -212,9 +213,10 @@ def check_item(item, lengths):  # §2.4 to §3.2
     need(kind == "hugging-face" or (sizes and 0 < sizes[0] <= 4 * MIB), f"{name}: no {path}")
 
 def check_manifest(m):  # §4; returns digest, size and blocks of each pack
-    for key, most in ("format", 1), ("reader", 2):
+    for key, most in ("format", 1), ("reader", 3):
         need(type(m[key]) is not int or m[key] <= most, f"manifest: {key} {m[key]}", "policy")
-    check({"completes": bytes(32), "labels": {}, **m}, MANIFEST, "manifest")
+    none = {"commitment": bytes(32), "recipients": 1, "seal": b""}
+    check({"completes": bytes(32), "labels": {}, "sealed": none, **m}, MANIFEST, "manifest")
     for table in ("blocks", "chunks", "packs"):
         columns = {key: column(raw, {"digests": 32, "codecs": 1}.get(key, 4))
                    for key, raw in m[table].items()}
@@ -222,6 +224,7 @@ def check_manifest(m):  # §4; returns digest, size and blocks of each pack
         good = len(set(map(len, columns.values()))) == 1 and len(set(digests)) == len(digests)
         need(good, f"{table}: columns of different lengths, or a digest twice")
     chunks, packs, blocks, plan, first = m["chunks"], m["packs"], m["blocks"], [], 0
+    most = 68 * MIB + 2**17 * ("sealed" in m)
     lengths, counts, carried = chunks["lengths"], packs["block_counts"], sum(blocks["chunk_counts"])
     good = all(0 < one <= 4 * MIB for one in lengths) and carried <= len(lengths) and all(counts)
     need(good and sum(counts) == len(blocks["bases"]), "chunks or packs: lengths or counts")
@@ -232,7 +235,7 @@ def check_manifest(m):  # §4; returns digest, size and blocks of each pack
         for base, chunk_count, codec, at, stored in islice(rows, count):
             last = first + chunk_count
             good = 0 < stored <= sum(lengths[first:last]) <= 4 * MIB and chunk_count
-            good = good and end <= at <= (end := at + stored) <= size <= 68 * MIB
+            good = good and end <= at <= (end := at + stored) <= size <= most
             if codec == 3:  # a difference, to one chunk that is not carried
                 good = good and last == first + 1 and carried <= base
                 good = good and lengths[base] == lengths[first]
@@ -247,10 +250,16 @@ def check_manifest(m):  # §4; returns digest, size and blocks of each pack
     need(good and len(counts) <= 10**6 and len(lengths) <= 25 * 10**5, "manifest: a limit of §2.3")
     kinds = {item["kind"] for item in m["items"]}
     reader = 2 if {"completes", "labels", *DESCRIPTIONS} & {*m, *kinds} else 1
+    reader = 3 if "sealed" in m else reader
     need(m["reader"] <= reader, f"manifest: why it has reader {m['reader']}", "policy")
     tags = [(KINDS.index(item["kind"]), item["name"], item["version"]) for item in m["items"]]
     good = m["reader"] == reader and m.get("labels") != {} and is_set(tags)
     need(good and not ("completes" in m and m["sequence"]), "manifest: reader, labels, or items")
+    if "sealed" in m:  # §34.3: it says no more than it must
+        said = [m["items"], m["sequence"], m["expires_at"], {"completes", "labels"} & {*m}]
+        begins = [[(0, 0, min(1024, size), range(n, n + 1))] for n, (_, size, _) in enumerate(plan)]
+        good = not any(said) and m["channel"] == "sealed" and len(lengths) == len(plan)
+        need(good and [blocks for *_, blocks in plan] == begins, "an index that says too much")
     return plan
 
 def openssl(*arguments, **files):

@@ -86,6 +86,10 @@ def _encode(sealed: SealedPacks) -> bytes:
             "sizes": encode_u32([pack.size for pack in packs]),
         }
     )
+    return _add_digest(raw)
+
+
+def _add_digest(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest() + raw
 
 

@@ -64,6 +64,7 @@ from tests.support import (
     receipts,
     record_readers,
     scan_readers,
+    sealed_readers,
     stores,
     text_readers,
     zip_files,
@@ -298,6 +299,7 @@ READERS: dict[str, Reader] = {
     **image_readers.READERS,
     **record_readers.READERS,
     **scan_readers.READERS,
+    **sealed_readers.READERS,
     **text_readers.READERS,
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING], _LISTING_WORDS),
     "files.json": Reader(

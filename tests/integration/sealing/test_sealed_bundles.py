@@ -1,5 +1,6 @@
 """A sealed bundle, from its export to its import, and everything between without a key."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 import airgap
 from airgap.errors import ConfigurationError, CorruptError, PolicyError, UsageError
-from tests.support import refusals, sealing, signers, stores
+from tests.support import refusals, sealing, second_verifier, signers, stores
 from tests.support.sealing import SealedSite
 from tests.support.sides import Side
 
@@ -287,3 +288,17 @@ def test_an_index_for_another_site_is_refused_before_it_is_opened(
     told = isolated.run("import", depot, "--identity", site.identity, "--json")
     assert told.json["error"]["kind"] == PolicyError.kind
     assert stores.snapshot(isolated.bentoml) == {}
+
+
+def test_the_second_verifier_checks_the_index_and_the_packs(
+    site: SealedSite, depot: Path, tmp_path: Path
+) -> None:
+    root = site.top / f"pinned-{site.isolated.top.name}" / "root.msgpack"
+    fingerprint = f"SHA256:{hashlib.sha256(root.read_bytes()).hexdigest()}"
+    verdict, printed = second_verifier.verify(depot, root, fingerprint)
+    assert verdict == "accepted", printed
+    damaged = tmp_path / "damaged"
+    shutil.copytree(depot, damaged)
+    pack = next((damaged / "packs").rglob("*.pack"))
+    pack.write_bytes(pack.read_bytes()[:-1] + b"x")
+    assert second_verifier.verify(damaged, root, fingerprint)[0] == CorruptError.kind

@@ -1,6 +1,5 @@
 """The index and the seal of a sealed bundle (format §34)."""
 
-import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -9,29 +8,11 @@ import pytest
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import canonical, limits
 from airgap.format import manifest as manifests
-from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
+from airgap.format.manifest import Block, Manifest
 from airgap.format.seal import SEAL_STEP, Seal, decode_seal, encode_seal, round_up
-from airgap.format.sealed import CHANNEL, SealedIndex
+from tests.support.sealed_readers import make_index
 
 SEAL = Seal(bytes(32), "AGE-SECRET-KEY-1", b"manifest", {f"builder.{'0' * 64}.dsse": b"signed"})
-
-
-def make_index(sizes: tuple[int, ...] = (2 * limits.MIB, 500)) -> Manifest:
-    lengths = [min(1024, size) for size in sizes]
-    digests = [hashlib.sha256(bytes([at])).digest() for at in range(len(sizes))]
-    packs = tuple(
-        Pack(digest, size, [Block(0, length, 0, at, 1)])
-        for at, (digest, size, length) in enumerate(zip(digests, sizes, lengths, strict=True))
-    )
-    return Manifest(
-        items=(),
-        chunks=ChunkTable(b"".join(digests), lengths),
-        packs=packs,
-        created_at=86_400,
-        tool="airgap",
-        channel=CHANNEL,
-        sealed=SealedIndex(bytes(32), 2, b"age"),
-    )
 
 
 def decode_changed(**fields: object) -> Manifest:
