@@ -6,7 +6,9 @@ certificate at a time: what it gets beside that, OpenSSL would trust as well.
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Literal
@@ -15,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from airgap.errors import ConfigurationError, CorruptError
+from airgap.errors import AirgapError, ConfigurationError, CorruptError
 from airgap.format import limits
 from airgap.format.site_rules import TimestampAuthority
 from airgap.printable import make_printable
@@ -30,7 +32,6 @@ __all__ = [
     "encode_certificate",
     "gather_authorities",
     "make_request",
-    "read_certificate",
     "read_request",
 ]
 
@@ -136,12 +137,13 @@ class Authorities:
     def _verify(self, stamp: Stamp, authority: x509.Certificate) -> str | None:
         """Verify signature and chain at the time of the stamp; return what is wrong."""
         client = demand_library()
-        response = _call(client.decode_timestamp_response, stamp.raw)
         others = [one for one in self.intermediates if one != authority]
         verifier = client.VerifierBuilder(roots=[authority], intermediates=others).build()
         try:
-            verifier.verify(response, stamp.imprint)
-        except (client.VerificationError, ValueError):  # its words are OpenSSL's
+            with _parsing():
+                response = client.decode_timestamp_response(stamp.raw)
+                verifier.verify(response, stamp.imprint)
+        except ValueError:  # its words are OpenSSL's
             digest = authority.fingerprint(_SHA256).hex()
             return f"no valid certificate of the authority {digest} made it"
         return None
@@ -187,8 +189,9 @@ def read_request(raw: bytes, name: str) -> StampRequest:
     from rfc3161_client._rust import parse_timestamp_request
 
     try:
-        request: Any = _call(parse_timestamp_request, raw)
-        return StampRequest(raw, request.message_imprint.message, request.nonce)
+        with _parsing():
+            request: Any = parse_timestamp_request(raw)
+            return StampRequest(raw, request.message_imprint.message, request.nonce)
     except ValueError as error:
         raise CorruptError(
             f"{name} is not a request for a time stamp.", "Give the file that --request wrote."
@@ -206,13 +209,14 @@ def decode_stamp(raw: bytes, name: str) -> Stamp:
         raise _refuse(name, f"has more than {limits.TIME_STAMP_BYTES:,} bytes")
     client = demand_library()
     try:
-        response: Any = _call(client.decode_timestamp_response, raw)
-        if response.status != _GRANTED:
-            raise _refuse(name, _describe_status(response))
-        if response.as_bytes() != raw:
-            raise _refuse(name, "is not in the one form that is read")
-        return _make_stamp(response, raw, name)
-    except (ValueError, OverflowError) as error:
+        with _parsing():
+            response: Any = client.decode_timestamp_response(raw)
+            if response.status != _GRANTED:
+                raise _refuse(name, _describe_status(response))
+            if response.as_bytes() != raw:
+                raise _refuse(name, "is not in the one form that is read")
+            return _make_stamp(response, raw, name)
+    except ValueError as error:
         raise _refuse(name, "is not a response with a time stamp") from error
 
 
@@ -267,33 +271,37 @@ def _refuse(name: str, problem: str) -> CorruptError:
     return CorruptError(f"{name} {problem}.", "Ask the authority for another time stamp.")
 
 
-def _call(function: Callable[[bytes], Any], raw: bytes) -> Any:  # noqa: ANN401  (of the library)
-    """Parse by a function of the library.
+@contextmanager
+def _parsing() -> Iterator[None]:
+    """Parse bytes of strangers with the libraries, whose many errors and warnings are one here.
 
     Raises:
-        ValueError: it cannot be parsed, or the library panics (which is a ``BaseException``).
+        ValueError: they cannot be parsed, or the library panics (which is a ``BaseException``).
     """
     try:
-        return function(raw)
-    except ValueError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except AirgapError:
         raise
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise ValueError("the library cannot parse it") from error
+        raise ValueError("the libraries cannot parse it") from error
 
 
-def read_certificate(data: bytes) -> x509.Certificate:
-    """Read a certificate, in PEM or DER.
-
-    Raises:
-        ValueError: it is none.
-    """
+def _read_certificate(data: bytes) -> x509.Certificate:
+    """Read a certificate, in PEM or DER. Raises ValueError."""
     if len(data) > limits.CERTIFICATE_BYTES:
         raise ValueError("too long")
-    if data.startswith(b"-----BEGIN"):
-        return x509.load_pem_x509_certificate(data)
-    return x509.load_der_x509_certificate(data)
+    with _parsing():
+        if data.startswith(b"-----BEGIN"):
+            certificate = x509.load_pem_x509_certificate(data)
+        else:
+            certificate = x509.load_der_x509_certificate(data)
+        # They are parsed when they are asked for.
+        _ = certificate.subject, certificate.issuer, certificate.not_valid_after_utc
+    return certificate
 
 
 def encode_certificate(data: bytes, name: str) -> tuple[bytes, bytes]:
@@ -303,7 +311,7 @@ def encode_certificate(data: bytes, name: str) -> tuple[bytes, bytes]:
         CorruptError: ``name`` is not the path of a certificate.
     """
     try:
-        certificate = read_certificate(data)
+        certificate = _read_certificate(data)
     except ValueError as error:
         raise CorruptError(
             f"{name} is not a certificate.", "Give one certificate, as PEM or DER."
@@ -325,7 +333,7 @@ def gather_authorities(
     wanted = {rule.certificate for rule in rules}
     for digest, data in files:
         try:
-            certificate = read_certificate(data)
+            certificate = _read_certificate(data)
             is_own = certificate.subject == certificate.issuer
         except ValueError:
             continue

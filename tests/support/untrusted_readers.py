@@ -65,6 +65,7 @@ from tests.support import (
     record_readers,
     scan_readers,
     sealed_readers,
+    stamp_readers,
     stores,
     text_readers,
     zip_files,
@@ -300,6 +301,7 @@ READERS: dict[str, Reader] = {
     **record_readers.READERS,
     **scan_readers.READERS,
     **sealed_readers.READERS,
+    **stamp_readers.READERS,
     **text_readers.READERS,
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING], _LISTING_WORDS),
     "files.json": Reader(
