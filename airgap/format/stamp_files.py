@@ -18,6 +18,7 @@ __all__ = [
     "find_stamped",
     "index_file",
     "is_index_file",
+    "is_index_stamp",
     "parse_certificate_file",
     "parse_index",
     "stamp_file",
@@ -25,6 +26,7 @@ __all__ = [
 
 _CERTIFICATE: Final = re.compile(r"tsa\.([0-9a-f]{64})\.pem")
 _INDEX: Final = re.compile(r"index([1-9][0-9]?)\.([0-9a-f]{64})\.sha512")
+_INDEX_STAMP: Final = re.compile(r"index[1-9][0-9]?\.[1-9][0-9]?\.[0-9a-f]{64}\.tsr")
 _ENVELOPE: Final = re.compile(r"([a-z]+(?:\.[-a-z0-9]+)?)\.([0-9a-f]{64})\.dsse")
 _LINE: Final = re.compile(
     r"([0-9a-f]{128}) ([0-9a-f]{64}) (0|[1-9][0-9]{0,14}) ([-_./a-z0-9]{1,255})"
@@ -92,6 +94,11 @@ def index_file(number: int, bundle: str) -> str:
 def is_index_file(file: str) -> bool:
     """Tell whether this is the name of an index."""
     return _INDEX.fullmatch(file) is not None
+
+
+def is_index_stamp(file: str) -> bool:
+    """Tell whether this is the name of a stamp over an index."""
+    return _INDEX_STAMP.fullmatch(file) is not None
 
 
 def find_chain(file: str, data: bytes, files: Mapping[str, bytes]) -> StampedFile:

@@ -6,13 +6,20 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from airgap.errors import CorruptError
+from airgap.format import attestation, layout
 from airgap.format import envelope as dsse
-from airgap.format import layout
 from airgap.format import root as roots
+from airgap.format.attestation import Attestation
+from airgap.format.envelope import Role
 from airgap.format.root import Root, SignedRoot
 from airgap.format.site_rules import SiteRules, TimestampAuthority
 from airgap.format.stamp_files import certificate_file, find_chain, stamp_file
-from airgap.signing.as_of import Authenticity, accept_older_roots, judge_authenticity
+from airgap.signing.as_of import (
+    Authenticity,
+    SignatureThen,
+    accept_older_roots,
+    judge_authenticity,
+)
 from airgap.signing.stamp_chains import JudgedChain, judge_chain
 from airgap.signing.time_stamps import Authorities, decode_stamp, gather_authorities
 from tests.support import forge
@@ -287,6 +294,52 @@ def test_what_is_not_the_builders_signature_does_not_count(envelope: bytes) -> N
 
     assert not judged.is_authentic
     assert judged.signatures[0].problem
+
+
+SCANNER = layout.envelope_file("scanner", person("sue").key.id)
+
+
+def judge_scanner(
+    statement: bytes, proven: int | None = STAMPED, signed: bytes | None = None
+) -> SignatureThen:
+    """Judge an attestation of sue's, of which a copy of the envelope lies here."""
+    root = replace(make_root(scanner=team("sue")), created_at=1)
+    (envelope,) = signatures("scanner", signed or statement, "sue")
+    files = {SCANNER: envelope, layout.attestation_beside(SCANNER): statement}
+    chain = accept_older_roots(accepted(root), [])
+    judged = judge_authenticity(MANIFEST, files, {SCANNER: proven}, chain, STAMPED)
+    assert not judged.is_authentic
+    return judged.signatures[0]
+
+
+def attest(bundle: bytes = forge.sha256(MANIFEST), role: Role = "scanner") -> bytes:
+    return attestation.encode(Attestation(bundle, role, "reject", 5))
+
+
+def test_what_a_scanner_said_is_told_and_is_no_builders_signature() -> None:
+    signature = judge_scanner(attest())
+
+    assert (signature.decision, signature.name, signature.problem) == ("reject", "malware", "")
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        (attest(bundle=b"x" * 32), "for another bundle or role"),
+        (attest(role="approver"), "for another bundle or role"),
+        (b"not an attestation", "attestation"),
+    ],
+)
+def test_an_attestation_of_another_bundle_says_nothing(statement: bytes, text: str) -> None:
+    signature = judge_scanner(statement)
+
+    assert text in signature.problem
+    assert not signature.decision
+
+
+def test_an_attestation_is_not_read_before_its_signature_and_its_stamp() -> None:
+    assert "not that key's" in judge_scanner(b"x", signed=b"y").problem
+    assert "no time stamp" in judge_scanner(b"x", proven=None).problem
 
 
 def test_an_old_root_of_a_strangers_is_not_accepted_for_signing_todays() -> None:

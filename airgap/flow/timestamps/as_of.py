@@ -4,14 +4,14 @@ No import uses this.
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.errors import AirgapError, MissingError, UsageError
 from airgap.flow.admission.policy import require_root
-from airgap.flow.bundle.open_to_sign import open_to_sign
+from airgap.flow.bundle.open_to_sign import BundleToSign, UnnamedBundleError, open_to_sign
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import Location, StandardInput
 from airgap.flow.timestamps.digests import find_damage
@@ -77,7 +77,7 @@ def verify_as_of(request: AsOfRequest, connector: Connector) -> AsOfResult:
             "Standard input cannot be verified as of a time.", "Give a depot or a .airgap file."
         )
     root, now = require_root(), int(time.time())
-    with open_to_sign(request.source, connector) as candidate:
+    with _open(request.source, connector) as candidate:
         if candidate.reader.stock_archive:
             raise UsageError(
                 f"{request.source} has no time stamps: it is an archive for stock BentoML.",
@@ -102,6 +102,19 @@ def verify_as_of(request: AsOfRequest, connector: Connector) -> AsOfResult:
             tuple(chains),
             tuple(authorities.missing),
         )
+
+
+@contextmanager
+def _open(source: Location, connector: Connector) -> Iterator[BundleToSign]:
+    """Open the bundle that is meant: never the newest of several."""
+    with ExitStack() as stack:
+        try:
+            candidate = stack.enter_context(open_to_sign(source, connector))
+        except UnnamedBundleError as error:
+            raise UsageError(
+                error.message, "Name the one you want: DEPOT#ID, with all 64 digits.", error.details
+            ) from error
+        yield candidate
 
 
 def judge_stamps(

@@ -1,17 +1,21 @@
 """Digests of all files of a bundle: compared with their names and an index, or put into one."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from airgap.errors import AirgapError, ConflictError, CorruptError
 from airgap.flow.progress import Progress
 from airgap.flow.timestamps.stampable import StampedBundle
 from airgap.format import layout, limits
-from airgap.format.stamp_files import IndexLine, encode_index, index_file, is_index_file
+from airgap.format.stamp_files import (
+    IndexLine,
+    encode_index,
+    index_file,
+    is_index_file,
+    is_index_stamp,
+)
 
 __all__ = ["add_index", "find_damage"]
-
-_INDEX_STAMP = "index"
 
 
 def add_index(stampable: StampedBundle, progress: Progress) -> str:
@@ -25,7 +29,8 @@ def add_index(stampable: StampedBundle, progress: Progress) -> str:
     numbers = range(1, limits.STAMPS + 1)
     names = (index_file(number, stampable.bundle) for number in numbers)
     file = next((name for name in names if name not in stampable.attached), None)
-    lines = [*_small_lines(stampable), *_read_packs(stampable, progress)]
+    lines = [*_small_lines(stampable)]
+    lines += [_make_line(name, data) for name, data in _read_packs(stampable, progress)]
     data = encode_index(iter(lines))
     if file is None or len(data) > limits.INDEX_BYTES:
         raise ConflictError(
@@ -48,8 +53,9 @@ def find_damage(
     """
     problems: list[str] = []
     present = {line.name: line for line in _small_lines(stampable)}
-    for line in _read_packs(stampable, progress, problems):
-        present[line.name] = line
+    for name, data in _read_packs(stampable, progress, problems.append):
+        if indexes:  # SHA-512 is asked for by them alone
+            present[name] = _make_line(name, data)
     for file, lines in indexes.items():
         for line in lines:
             if line.name not in present:
@@ -63,31 +69,30 @@ def _small_lines(stampable: StampedBundle) -> Iterator[IndexLine]:
     folder = f"{layout.BUNDLES}/{stampable.bundle}"
     yield _make_line(layout.manifest_name(stampable.bundle), stampable.candidate.raw)
     for file, data in {**stampable.signed, **stampable.attached}.items():
-        if not is_index_file(file) and not file.startswith(_INDEX_STAMP):
+        if not is_index_file(file) and not is_index_stamp(file):
             yield _make_line(f"{folder}/{file}", data)
 
 
 def _read_packs(
-    stampable: StampedBundle, progress: Progress, problems: list[str] | None = None
-) -> Iterator[IndexLine]:
-    """Yield the lines of packs; what is wrong with one is raised, or appended to ``problems``."""
+    stampable: StampedBundle, progress: Progress, report: Callable[[str], object] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of each whole pack; what is wrong with one is reported, or raised."""
     packs = stampable.candidate.manifest.packs
     progress.begin("checking", sum(pack.size for pack in packs))
     try:
         for index, data in stampable.candidate.reader.packs.read_packs(packs, range(len(packs))):
-            name = layout.pack_name(packs[index].digest)
+            name, error = layout.pack_name(packs[index].digest), None
             if isinstance(data, AirgapError):
-                error: AirgapError | None = data
+                error = data
             elif hashlib.sha256(data).digest() != packs[index].digest:
                 error = CorruptError(f"{name} is damaged.", "Copy it from its source again.")
             else:
-                error = None
-                yield _make_line(name, bytes(data))
+                yield name, bytes(data)
             progress.advance(packs[index].size)
-            if error and problems is None:
-                raise error
-            if error and problems is not None:
-                problems.append(error.message)
+            if error is not None:
+                if report is None:
+                    raise error
+                report(error.message)
     finally:
         progress.end()
 

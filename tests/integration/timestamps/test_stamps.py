@@ -345,6 +345,21 @@ def test_a_root_names_an_authority_by_the_top_of_its_chain(top: Path, ward: Side
     assert (ran.code, "is not self-signed" in ran.err) == (2, True)
 
 
+def test_of_several_bundles_none_is_chosen(top: Path, ward: Side) -> None:
+    shutil.copytree(top / "depot", top / "more")
+    side = Side(top / "other")
+    side.top.mkdir()
+    stores.add_model(side, "sorter:v1", {"weights.bin": b"w" * 99})
+    words = ("export", "--model", "sorter:v1", "-o", top / "more", "--key", top / "bob.key")
+    assert side.run(*words).code == 0
+
+    judged = ward.run("verify", top / "more", "--as-of", "2030-01-01")
+    stamped = ward.run("timestamp", top / "more")
+
+    assert (judged.code, stamped.code) == (2, 2)
+    assert "DEPOT#ID, with all 64 digits" in judged.err
+
+
 def test_where_it_cannot_work_is_said(
     top: Path, ward: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
