@@ -10,6 +10,7 @@ from airgap.api.arguments import StrPath
 from airgap.api.edge import edge
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
+from airgap.api.sealing import choose_identities
 from airgap.bom.cyclonedx import FORMATS, write_bill
 from airgap.errors import UsageError
 from airgap.flow.bill import make_bill
@@ -27,6 +28,7 @@ def bill_of_materials(  # noqa: PLR0913  (options)
     *,
     format: BillFormat = "cyclonedx-1.6",  # noqa: A002  (as the command's option)
     installed: Sequence[str] | None = None,
+    identities: Sequence[StrPath] = (),
     files: bool = True,
     user: str | None = None,
     passwd: str | None = None,
@@ -39,6 +41,7 @@ def bill_of_materials(  # noqa: PLR0913  (options)
     Args:
         path: a bundle, as for ``import_bento``; enough builders of the site must have signed it.
         format: the form and its version.
+        identities: files that open a sealed bundle; default: ``AIRGAP_IDENTITY``.
         installed: instead of ``path``: the tags of installed items; empty: all that is installed.
         files: whether the files of items are listed.
         user: of the server; the access key of S3.
@@ -62,7 +65,9 @@ def bill_of_materials(  # noqa: PLR0913  (options)
         pieces = Pieces(None, user, passwd, params)
         text = join_pieces(_demand_path(path), pieces)
         connector = replace(connect(text, pieces), progress=make_progress(progress))
-        inspected = make_bill.bill_bundle(parse_location(text), jobs, connector)
+        inspected = make_bill.bill_bundle(
+            parse_location(text), jobs, connector, choose_identities(identities)
+        )
     return write_bill(inspected.bill, FORMATS[format], with_files=files)
 
 
@@ -72,6 +77,7 @@ def licenses(  # noqa: PLR0913  (options)
     *,
     policy: StrPath,
     installed: Sequence[str] | None = None,
+    identities: Sequence[StrPath] = (),
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -83,6 +89,7 @@ def licenses(  # noqa: PLR0913  (options)
     Args:
         path: a bundle, as for ``import_bento``.
         policy: the file with the policy.
+        identities: files that open a sealed bundle; default: ``AIRGAP_IDENTITY``.
         installed: instead of ``path``: the tags of installed items; empty: all that is installed.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
@@ -104,7 +111,9 @@ def licenses(  # noqa: PLR0913  (options)
         pieces = Pieces(None, user, passwd, params)
         text = join_pieces(_demand_path(path), pieces)
         connector = replace(connect(text, pieces), progress=make_progress(progress))
-        report = make_bill.judge_bundle(parse_location(text), Path(policy), jobs, connector)
+        report = make_bill.judge_bundle(
+            parse_location(text), Path(policy), jobs, connector, choose_identities(identities)
+        )
         passes = not (report.refused or report.waiting)
     return cast("results.LicenceReportDict", describe_report(report) | {"passes": passes})
 

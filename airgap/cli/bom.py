@@ -12,6 +12,7 @@ from airgap.cli.output import (
     Result,
     answers,
     count_text,
+    identity_option,
     jobs_option,
     location_options,
     size_text,
@@ -48,6 +49,7 @@ __all__ = ["command", "demand_one_source"]
 @click.option(
     "--no-files", is_flag=True, help="Leave out the files of items; the bill says that it does."
 )
+@identity_option
 @jobs_option
 @answers
 @location_options
@@ -58,6 +60,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     output: Path | None,
     installed: bool,
     no_files: bool,
+    identities: tuple[str, ...],
     jobs: int | None,
     connector: "Connector",
 ) -> Result:
@@ -75,7 +78,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         inspected = bill_installed(sources, connector.progress)
     else:
         location = parse_location(demand_one_source(sources))
-        inspected = bill_bundle(location, jobs, connector)
+        inspected = bill_bundle(location, jobs, connector, identities)
     document = write_bill(inspected.bill, FORMATS[format_name], with_files=not no_files)
     raw = encode_bill(document)
     if output is None:

@@ -7,7 +7,7 @@ import click
 
 from airgap.cli.bom import demand_one_source
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, answers, jobs_option, location_options
+from airgap.cli.output import Result, answers, identity_option, jobs_option, location_options
 from airgap.cli.terminal import ClaimLine
 from airgap.errors import PolicyError
 
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 @click.option(
     "--installed", is_flag=True, help="SRC are installed items, by tag; without SRC, all of them."
 )
+@identity_option
 @jobs_option
 @answers
 @location_options
-def command(
+def command(  # noqa: PLR0913  (one argument per option)
     *,
     sources: tuple[str, ...],
     policy: Path,
     installed: bool,
+    identities: tuple[str, ...],
     jobs: int | None,
     connector: "Connector",
 ) -> Result:
@@ -53,7 +55,7 @@ def command(
         passes = not report.refused
     else:
         location = parse_location(demand_one_source(sources))
-        report = judge_bundle(location, policy, jobs, connector)
+        report = judge_bundle(location, policy, jobs, connector, identities)
         passes = not (report.refused or report.waiting)
     data = describe_report(report) | {"passes": passes}
     lines = list(map(ClaimLine, report_lines(report)))

@@ -12,6 +12,7 @@ from airgap.errors import MissingError
 from airgap.flow import pipeline
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_bundle import Unverified, open_unverified, read_evidence
+from airgap.flow.bundle.unseal import check_inner, unseal
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.write_bundle import BundleOptions, inventory_only
 from airgap.flow.importing.item_documents import read_item_facts
@@ -29,11 +30,14 @@ from airgap.flow.licences.read_tree import read_tree
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import Location
 from airgap.flow.progress import Progress
+from airgap.format import manifest as manifests
 from airgap.format.kinds import BENTO, WHEELHOUSE
 from airgap.format.names import parse_tag
 from airgap.format.root import Root
-from airgap.signing.thresholds import Evidence, find_valid_attestations
-from airgap.signing.trust import demand_builders
+from airgap.sealing.age_keys import AgeIdentity
+from airgap.sealing.identity_files import read_identities
+from airgap.signing.thresholds import find_valid_attestations
+from airgap.signing.trust import Verified, demand_builders
 from airgap.store.bento_runtime import digest_requirements
 from airgap.store.item_kind import Reference
 from airgap.store.kinds import find_kind
@@ -58,30 +62,34 @@ class Inspected:
     approvers: tuple[str, ...] = ()
 
 
-def bill_bundle(location: Location, jobs: int | None, connector: Connector) -> Inspected:
+def bill_bundle(
+    location: Location, jobs: int | None, connector: Connector, identities: Sequence[str] = ()
+) -> Inspected:
     """Read what a bundle's items say of themselves; enough builders of the site must have signed.
 
-    That it is old, expired or for another site does not matter: nothing is installed.
+    That it is old, expired or for another site does not matter: nothing is installed. The
+    ``identities``, files or descriptors as ``fd:N``, open a sealed one.
 
     Raises:
-        ConfigurationError: this machine trusts nobody yet.
+        ConfigurationError: this machine trusts nobody yet, or nothing opens a sealed bundle.
         NotTrustedError: too few builders signed it, or it is revoked.
         MissingError, CorruptError: it is not there, or damaged.
         StorageError, TransportError: it cannot be read.
     """
-    root = require_root()
-    with open_unverified(location, connector) as opened:
-        evidence = read_evidence(opened.reader)
-        demand_builders(opened.raw, evidence.envelopes, root)
-        manifest = opened.manifest
+    root, secrets = require_root(), read_identities(identities)
+    with open_unverified(location, connector) as outer:
+        signed = _demand_signed(outer, root)
+        if signed.opened.manifest.sealed is not None:
+            signed = _demand_signed(_unseal(outer, secrets), root)
+        opened = signed.opened
         facts = read_item_facts(
             opened.reader,
             opened.bundle,
-            manifest,
+            opened.manifest,
             jobs=jobs or pipeline.default_jobs(),
             progress=connector.progress,
         )
-        approvers = _list_approvers(opened, evidence, root.value)
+    manifest = opened.manifest
     items = [BilledItem(*pair) for pair in zip(manifest.items, facts, strict=True)]
     bill = Bill(
         items,
@@ -92,7 +100,7 @@ def bill_bundle(location: Location, jobs: int | None, connector: Connector) -> I
         manifest.audience,
         manifest.labels,
     )
-    return Inspected(bill, approvers)
+    return Inspected(bill, signed.approvers)
 
 
 def bill_installed(names: Sequence[str], progress: Progress) -> Inspected:
@@ -127,7 +135,11 @@ def bill_installed(names: Sequence[str], progress: Progress) -> Inspected:
 
 
 def judge_bundle(
-    location: Location, policy: Path, jobs: int | None, connector: Connector
+    location: Location,
+    policy: Path,
+    jobs: int | None,
+    connector: Connector,
+    identities: Sequence[str] = (),
 ) -> LicenceReport:
     """Say what a policy says of a bundle's items.
 
@@ -138,7 +150,7 @@ def judge_bundle(
     """
     parsed = load_policy(policy)
     demand_named_policy(require_root().value, parsed)
-    inspected = bill_bundle(location, jobs, connector)
+    inspected = bill_bundle(location, jobs, connector, identities)
     subjects = list_subjects(inspected.bill.items)
     return examine_licences(parsed, subjects, int(time.time()), inspected.approvers)
 
@@ -161,11 +173,29 @@ def save_bill(path: Path, raw: bytes) -> None:
         replace_file(path, raw)
 
 
-def _list_approvers(opened: Unverified, evidence: Evidence, root: Root) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A bundle that enough builders signed, and the approvers of its licences."""
+
+    opened: Unverified
+    approvers: tuple[str, ...]
+
+
+def _demand_signed(opened: Unverified, root: Verified[Root]) -> _Signed:
+    evidence = read_evidence(opened.reader)
+    demand_builders(opened.raw, evidence.envelopes, root)
     pairs = evidence.attestations.get("approver", ())
-    keys = root.signers("approver")
-    bundle = bytes.fromhex(opened.bundle)
-    return find_approvers(find_valid_attestations("approver", bundle, pairs, keys))
+    bundle, keys = bytes.fromhex(opened.bundle), root.value.signers("approver")
+    return _Signed(opened, find_approvers(find_valid_attestations("approver", bundle, pairs, keys)))
+
+
+def _unseal(outer: Unverified, identities: Sequence[AgeIdentity]) -> Unverified:
+    """Open a sealed bundle whose index is signed (format §34.5)."""
+    reader = unseal(outer.reader, outer.manifest, identities)
+    bundle, raw = reader.read_manifest()
+    manifest = manifests.decode(raw)
+    check_inner(reader.location, outer.manifest, manifest)
+    return Unverified(reader, bundle, manifest, raw)
 
 
 def _select_installed(names: Sequence[str]) -> list[Source]:

@@ -146,7 +146,8 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     policy = load_policy(request.licence_policy) if request.licence_policy else None
     with _select(request, progress, collects=True) as sources:
         if policy:
-            check_sources(policy, sources, progress)
+            report = check_sources(policy, sources, progress)
+            settings = replace(settings, documents=report.documents)
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
         note_peaks(foreseen.peaks, progress)
         _require_writable(request)

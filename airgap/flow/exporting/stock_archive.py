@@ -67,7 +67,7 @@ def export_stock(
         manifest = _Archive(sources, writer, target.form).write(settings, progress)
         raw = manifests.encode(manifest)
         envelopes = write_bundle.sign_manifest(raw, signers)
-        write_bundle.record_export(manifest, raw, signers, progress)
+        write_bundle.record_export(manifest, raw, signers, progress, settings.documents)
         publish(target.path, writer, raw, envelopes)
     finally:
         writer.abort()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from airgap.carrier.port import BundleWriter
@@ -50,6 +51,7 @@ __all__ = [
     "record_export",
 ]
 
+NO_DOCUMENTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 TOOL: Final = f"airgap {__version__}"
 
 
@@ -76,6 +78,8 @@ class BundleOptions:
     """What the other side holds already."""
     model_signer: Signer | None = None
     """Who signs each model by itself, for other tools (format §18)."""
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+    """SHA-256 of documents that the ledger's entry names too (format §17.3)."""
     sealing: Sealing | None = None
     """Whom the bundle is encrypted to (format §34); None: it is not."""
     attachments: tuple[AttachmentMaker, ...] = ()
@@ -147,7 +151,7 @@ def export_items(
             envelopes |= model_signatures.sign(manifest.items, settings.model_signer)
         bundle = manifests.bundle_id(raw)
         envelopes |= make_attachments(settings.attachments, bundle, manifest)
-        record_export(manifest, raw, signers, progress)
+        record_export(manifest, raw, signers, progress, settings.documents)
         envelopes |= _attach(manifest, raw, settings)
         publish(writer, SignedBundle(bundle, raw, envelopes, manifest.packs), progress)
     finally:
@@ -183,7 +187,7 @@ def export_bare(
         raw = manifests.encode(manifest)
         bundle = manifests.bundle_id(raw)
         envelopes = sign_manifest(raw, signers)
-        record_export(manifest, raw, signers, progress)
+        record_export(manifest, raw, signers, progress, settings.documents)
         envelopes |= _attach(manifest, raw, settings)
         publish(writer, SignedBundle(bundle, raw, envelopes, ()), progress)
     finally:
@@ -200,9 +204,15 @@ def _attach(manifest: Manifest, raw: bytes, settings: BundleOptions) -> dict[str
 
 
 def record_export(
-    manifest: Manifest, raw: bytes, signers: Sequence[Signer], progress: Progress
+    manifest: Manifest,
+    raw: bytes,
+    signers: Sequence[Signer],
+    progress: Progress,
+    documents: Mapping[str, bytes] = NO_DOCUMENTS,
 ) -> None:
     """Record a signed bundle that is published next, for each site that it is for (format §17.3).
+
+    ``documents`` are digests of further documents that it was exported by.
 
     Raises:
         PolicyError: a ledger is not consistent.
@@ -215,7 +225,7 @@ def record_export(
         bundle=bundle,
         channel=manifest.channel,
         sequence=manifest.sequence,
-        documents={"manifest": bundle},
+        documents={"manifest": bundle, **documents},
         key=key_ids[0] if key_ids else "",
         signed_by={"builder": key_ids},
     )

@@ -86,7 +86,7 @@ class LicenceCheck:
             folders = {staged.item.key: staged.folder for staged in plan.staged}
             items = [_read(item.item, folders.get(item.item.key)) for item in plan.items]
             self._judge(items, progress)
-        return self._documents
+        return self.report.documents if self.report else {}
 
     def _judge(self, items: Sequence[BilledItem], progress: Progress) -> None:
         self.report = examine_licences(self.policy, list_subjects(items), self.now, self.approvers)
@@ -98,16 +98,11 @@ class LicenceCheck:
             progress.note(note)
 
     def _record(self, error: AirgapError) -> AirgapError:
-        if self.entry is None:
+        if self.entry is None or self.report is None:
             return error
-        entry = replace(self.entry, documents=self._documents)
+        entry = replace(self.entry, documents=self.report.documents)
         self.on_refusal(entry.bundle or b"", error)
         return history.record_refusal(entry, error)
-
-    @property
-    def _documents(self) -> Mapping[str, bytes]:
-        digests = {"policy": self.policy.digest}
-        return digests | ({"licences": self.report.digest} if self.report else {})
 
 
 def make_check(path: Path | None, opened: Opened) -> LicenceCheck | None:

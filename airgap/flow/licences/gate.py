@@ -60,6 +60,11 @@ class LicenceReport:
         return [decision for decision in self.decisions if decision.verdict == "review"]
 
     @property
+    def documents(self) -> dict[str, bytes]:
+        """What the ledger's entry names (format §30.4)."""
+        return {"licences": self.digest, "policy": self.policy.digest}
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 of the decisions: the same items and the same policy give the same."""
         return hashlib.sha256(

@@ -8,12 +8,22 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+import airgap
+from airgap import results
 from airgap.bom import documents
-from airgap.errors import ConfigurationError, MissingError, NotTrustedError, UsageError
+from airgap.errors import (
+    ConfigurationError,
+    MissingError,
+    NotTrustedError,
+    PolicyError,
+    UsageError,
+)
+from airgap.flow.admission import history
 from airgap.flow.importing import item_documents
-from tests.support import bill_items, sides, stores
+from tests.support import bill_items, sealing, sides, stores
 from tests.support.bill_items import COMMIT, LICENCE_TEXTS
 from tests.support.sides import Side, Site
+from tests.support.typed_dicts import find_problems
 
 FILES = {
     "README.md": bill_items.card(license="mit", datasets=["a/b"], base_model="org/base"),
@@ -223,3 +233,68 @@ def test_what_needs_a_review_is_noted_at_export(
 
     assert ran.code == 0
     assert "airgap approve --name licence" in " ".join(ran.err.split())
+
+
+def test_a_sealed_bundle_has_a_bill_for_those_who_can_open_it(tmp_path: Path) -> None:
+    site = sealing.make_sealed_site(tmp_path, escrow=False, post_quantum=False)
+    depot, policy = tmp_path / "sealed", tmp_path / "policy.toml"
+    policy.write_text('unknown = "refuse"\n')
+    made = site.export("-o", depot)
+    assert made.code == 0, made.err
+
+    closed = site.isolated.run("bom", depot)
+    assert closed.code == ConfigurationError.exit_code
+    assert "secret" not in closed.out
+    opened = site.isolated.run("bom", depot, "--identity", site.identity, "--json")
+    assert opened.json["metadata"]["component"]["name"] == "secret-shop"
+    for command, option in (("licenses", "--policy"), ("import", "--license-policy")):
+        ran = site.isolated.run(command, depot, option, policy, "--identity", site.identity)
+        assert ran.code == 12, ran.err
+    assert not list(site.isolated.top.rglob("staging"))
+
+
+def test_the_ledger_of_exports_names_the_policy(
+    export: Export, connected: Side, site: Site, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY.format("warn"))
+    export("depot")
+    for name in ("made", "made.bento"):
+        options = ("-o", tmp_path / name, "--key", site.key(), "--license-policy", policy)
+        assert connected.run("export", "shop:v1", *options).code == 0
+
+    with connected.here():
+        entries = [
+            entry for entry in history.read_entries("any", "exporting") if entry.event == "exported"
+        ]
+    assert [sorted(entry.documents) for entry in entries] == [
+        ["manifest"],
+        ["licences", "manifest", "policy"],
+        ["licences", "manifest", "policy"],
+    ]
+
+
+def test_python_returns_what_the_commands_print(
+    export: Export, isolated: Side, tmp_path: Path
+) -> None:
+    depot, policy = export("depot"), tmp_path / "policy.toml"
+    policy.write_text(POLICY.format("review"))
+    with isolated.here():
+        bill = airgap.bill_of_materials(depot, files=False)
+        report = airgap.licenses(depot, policy=policy)
+        with pytest.raises(PolicyError):
+            airgap.import_bundle(depot, license_policy=policy)
+        for path, installed in ((None, None), (depot, [])):
+            with pytest.raises(UsageError):
+                airgap.bill_of_materials(path, installed=installed)
+            with pytest.raises(UsageError):
+                airgap.licenses(path, policy=policy, installed=installed)
+        with pytest.raises(UsageError):
+            airgap.bill_of_materials(depot, format="spdx")  # type: ignore[arg-type]
+        airgap.import_bundle(depot)
+        assert airgap.bill_of_materials(installed=[], files=False)["components"]
+        assert airgap.licenses(policy=policy, installed=["shop"])["passes"]
+
+    assert bill == isolated.run("bom", depot, "--no-files", "--json").json
+    assert not list(find_problems(report, results.LicenceReportDict))
+    assert report == isolated.run("licenses", depot, "--policy", policy, "--json").json
