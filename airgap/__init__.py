@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     )
     from airgap.api.evidence import (
         attach,
+        collect_evidence,
     )
     from airgap.api.examining import (
         diff,
@@ -185,6 +186,7 @@ __all__ = [
     "bill_of_materials",
     "check",
     "cloud",
+    "collect_evidence",
     "delete",
     "diff",
     "errors",
@@ -225,7 +227,7 @@ _HOMES: Final = {
     "airgap.api.approvals": ("approve", "attest", "sign", "sign_waiver", "waive"),
     "airgap.api.bentos": ("delete", "get", "list", "pull", "push"),
     "airgap.api.bills": ("bill_of_materials", "licenses"),
-    "airgap.api.evidence": ("attach",),
+    "airgap.api.evidence": ("attach", "collect_evidence"),
     "airgap.api.sealing": ("seal", "unseal"),
     "airgap.api.examining": ("diff", "inspect", "verify"),
     "airgap.api.export_options": ("ExportOptions",),

@@ -20,7 +20,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Depots and the local store": ("push", "pull", "list", "get", "delete"),
     "What is installed": ("list_items", "check", "log", "remove", "prune"),
     "Bills of materials and licences": ("bill_of_materials", "licenses"),
-    "Evidence": ("attach",),
+    "Evidence": ("attach", "collect_evidence"),
     "Time stamps": ("timestamp", "verify_as_of"),
     "Sealed bundles": ("seal", "unseal"),
     "Signatures": ("sign", "approve", "attest", "waive", "sign_waiver"),

@@ -1,4 +1,4 @@
-"""Evidence about bundles: files of others that travel with them."""
+"""Evidence about bundles: files of others that travel with them, and all of it for auditors."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -12,12 +12,16 @@ from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
 from airgap.errors import UsageError
 from airgap.flow.bundle.foreign_file import read_foreign_file
+from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import name_bundle
 from airgap.flow.bundle.reports import describe_files, judge_files
 from airgap.flow.evidence import attach_file
+from airgap.flow.evidence.collect import collect
+from airgap.flow.evidence.write import write_evidence
+from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import parse_location
 
-__all__ = ["attach"]
+__all__ = ["attach", "collect_evidence"]
 
 
 @edge
@@ -62,3 +66,34 @@ def attach(  # noqa: PLR0913  (options)
     judged = judge_files({foreign.file: foreign.data}, attached, None)
     (description,) = describe_files(judged)
     return cast("results.AttachedFileDict", {"bundle": attached, **description})
+
+
+@edge
+def collect_evidence(
+    src: StrPath,
+    output: StrPath,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> results.EvidenceDict:
+    """Collect what speaks of a bundle, for other programs. Nothing is verified.
+
+    Args:
+        src: a depot, ``DEPOT#ID``, or a ``.airgap`` file.
+        output: a file whose name ends in ``.jsonl``, which becomes an in-toto bundle; or a new
+            folder, with all that openssl needs.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
+
+    Raises:
+        ConflictError: the folder is not empty.
+        AirgapError: there is no bundle, or it is damaged; or the output cannot be written.
+    """
+    pieces, path = Pieces(None, user, passwd, params), Path(output)
+    text = join_pieces(src, pieces)
+    require_folder_above(path)
+    with open_unverified(parse_location(text), connect(text, pieces)) as opened:
+        evidence = collect(opened)
+    return cast("results.EvidenceDict", write_evidence(evidence, path))

@@ -391,6 +391,10 @@ airgap receipt note ward.production.7.3f2a9c4177e012ab.9.receipt.json
 # Verify the receipt first
 airgap receipt note ward.production.7.3f2a9c4177e012ab.9.receipt.json \
     --root ward.root.msgpack
+# Collect what was signed about a bundle, as an in-toto bundle
+airgap evidence /media/usb/depot -o shop.intoto.jsonl
+# Collect it in a folder that an auditor checks with openssl
+airgap evidence /media/usb/depot -o evidence
 # Let a publisher's evidence travel with a bundle
 airgap attach /media/usb/depot model.sig
 # Let a scanner's output travel on every volume

@@ -72,6 +72,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "seal": ("seal", "Encrypt a bundle to the recipients of its site."),
     "unseal": ("unseal", "Take the bundle out of a sealed one, to inspect or approve it."),
     "attach": ("attach", "Let a file travel with a bundle, such as evidence of others."),
+    "evidence": ("evidence", "Collect what speaks of a bundle, for other programs."),
     "timestamp": ("timestamp", "Have an authority prove by when signatures existed."),
     "bom": ("bom", "Write the bill of materials of a bundle, or of what is installed."),
     "licenses": ("licenses", "Say what a licence policy says of a bundle, and why."),

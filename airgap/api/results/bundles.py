@@ -10,6 +10,7 @@ __all__ = [
     "AttestationDict",
     "BundleDict",
     "ClaimDict",
+    "EvidenceDict",
     "InspectionDict",
     "ModelSignatureDict",
     "ParityStateDict",
@@ -112,6 +113,21 @@ class AttachedFileDict(AttachmentDict):
 
     bundle: str
     """The bundle id."""
+
+
+class EvidenceDict(TypedDict):
+    """What was collected of a bundle, for other programs."""
+
+    bundle: str
+    """The bundle id."""
+    output: str
+    """The file or folder."""
+    form: Literal["file", "folder"]
+    """Whether it is an in-toto bundle in a file, or a folder."""
+    count: int
+    """The lines of the file, or the signatures that the folder's script checks."""
+    verified: Literal[False]
+    """Always False."""
 
 
 class InspectionDict(BundleDict):

@@ -195,7 +195,9 @@ def test_python_says_the_same(office: Office, tmp_path: Path) -> None:
             provenance=True,
         )
         attached = airgap.attach(tmp_path / "depot", office.folder / "model.sig", name="again")
+        collected = airgap.collect_evidence(tmp_path / "depot", tmp_path / "all.jsonl")
     files = [row["file"] for row in airgap.inspect(tmp_path / "depot")["attachments"]]
 
+    assert (collected["form"], collected["count"], collected["verified"]) == ("file", 2, False)
     assert [file.partition(".")[0] for file in files] == ["again", "model", "provenance"]
     assert attached["file"] in files

@@ -152,6 +152,7 @@ def lines(
         "approve": [depot, *key],
         "scan": [depot, "--policy", _write_scan_policy(tmp_path)],
         "attach": [depot, site.root],
+        "evidence": [depot, "-o", tmp_path / "x.intoto.jsonl"],
         "bom": [depot, "-o", tmp_path / "bill.json"],
         "licenses": [depot, "--policy", policy],
         "timestamp": [depot],
