@@ -26,12 +26,12 @@ _WORDS: Final = {
     "The receipt": "receipt terse_receipt",
     "Volumes": "volume_size volumes parity verify_after_write",
     "The proof": "request allowed_hosts time_limit python report",
-    "The authority": "tsa request response certificates ca_file proxy proxy_password_env"
-    " client_cert client_key",
+    "The authority": "tsa request response certificates",
     "As of a time": "as_of older_roots fingerprints",
     "Signing": "key passphrase_env passphrase_fd emit_model_signature model_signature_key"
     " provenance builder_id recorder_key",
-    "Reaching a server": "user password_env password_file limit_rate",
+    "Reaching a server": "ca_file proxy proxy_password_env client_cert client_key"
+    " client_passphrase_env user password_env password_file limit_rate",
     "General": "tmpdir jobs syslog as_json quiet help",
 }
 _TOPICS: Final = {name: topic for topic, names in _WORDS.items() for name in names.split()}

@@ -1,12 +1,13 @@
 """``airgap timestamp``: have an authority prove when a signature or a checkpoint existed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from airgap.cli.help import HelpCommand
+from airgap.cli.https_options import https_options
 from airgap.cli.output import Result, location_options, reports
 from airgap.cli.signing import bundle_option
 from airgap.cli.terminal import ClaimLine
@@ -15,63 +16,15 @@ from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
+    from airgap.flow.location.https_way import HttpsWay
     from airgap.flow.timestamps.use_case import StampResult, StampRun
-
-
-def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the way to an authority's server."""
-    path = click.Path(path_type=Path)
-    for option in (
-        click.option(
-            "--client-passphrase-env",
-            "passphrase_env",
-            metavar="VAR",
-            default="",
-            help="Take the passphrase of --client-key from this variable.",
-        ),
-        click.option(
-            "--client-key",
-            "client_key",
-            type=path,
-            metavar="FILE",
-            help="The key of --client-cert (PEM); default: in the same file.",
-        ),
-        click.option(
-            "--client-cert",
-            type=path,
-            metavar="FILE",
-            help="Show this certificate to a server that demands one (PEM).",
-        ),
-        click.option(
-            "--proxy-password-env",
-            metavar="VAR",
-            default="",
-            help="Take the password of the proxy's user from this variable.",
-        ),
-        click.option(
-            "--proxy",
-            metavar="URL",
-            default="",
-            help="Go through this HTTP proxy; `environment` takes it from HTTPS_PROXY and"
-            " NO_PROXY.",
-        ),
-        click.option(
-            "--ca",
-            "ca_file",
-            type=path,
-            metavar="FILE",
-            help="Trust the server of an https:// URL by this certificate or CA (PEM).",
-        ),
-        click.option("--tsa", metavar="URL", help="Ask this server (RFC 3161 over HTTP or HTTPS)."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command(name="timestamp", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @bundle_option
-@_server_options
+@click.option("--tsa", metavar="URL", help="Ask this server (RFC 3161 over HTTP or HTTPS).")
+@https_options("server")
 @click.option(
     "--request",
     metavar="FILE",
@@ -120,11 +73,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     bundle: str | None,
     tsa: str | None,
     ca_file: Path | None,
-    proxy: str,
-    proxy_password_env: str,
-    client_cert: Path | None,
-    client_key: Path | None,
-    passphrase_env: str,
+    way: "HttpsWay",
     request: Path | None,
     response: Path | None,
     certificates: tuple[Path, ...],
@@ -141,7 +90,6 @@ def command(  # noqa: PLR0913  (one argument per option)
     stamp gets one: from --tsa, or by hand with --request and then --response. With neither, lists
     the stamps. A stamp travels with the bundle, and is never removed; no import reads it.
     """
-    from airgap.flow.location.https_way import HttpsWay
     from airgap.flow.timestamps.stamp import ServerOptions, StampOptions
     from airgap.flow.timestamps.use_case import StampRun, run_stamping
 
@@ -156,13 +104,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             "sha512" if algorithm == "sha512" else "sha256",
             only,
         ),
-        server=ServerOptions(
-            tsa,
-            ca_file,
-            HttpsWay(proxy, proxy_password_env, client_cert, client_key, passphrase_env),
-        )
-        if tsa
-        else None,
+        server=ServerOptions(tsa, ca_file, way) if tsa else None,
         request=request,
         response=response,
         certificates=certificates,

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.help import HelpCommand
+from airgap.cli.https_options import https_options
 from airgap.cli.output import Result, count_text, location_options, reports, size_text
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
+    from airgap.flow.location.https_way import HttpsWay
 
 
 @click.command(name="push", cls=HelpCommand)
@@ -29,13 +31,6 @@ if TYPE_CHECKING:
     help="Take the blobs that this repository of the registry has from there.",
 )
 @click.option(
-    "--ca",
-    "ca_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Trust the registry by this certificate or CA (PEM).",
-)
-@click.option(
     "--token-host",
     "token_hosts",
     multiple=True,
@@ -43,39 +38,7 @@ if TYPE_CHECKING:
     help="Also send the password to this host, if the registry names it for a token.",
 )
 @click.option("--insecure-http", is_flag=True, help="Allow http:// to another machine.")
-@click.option(
-    "--proxy",
-    metavar="URL",
-    default="",
-    help="Go through this HTTP proxy; `environment` takes it from HTTPS_PROXY and NO_PROXY.",
-)
-@click.option(
-    "--proxy-password-env",
-    metavar="VAR",
-    default="",
-    help="Take the password of the proxy's user from this variable.",
-)
-@click.option(
-    "--client-cert",
-    "certificate",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Show this certificate to a registry that demands one (PEM).",
-)
-@click.option(
-    "--client-key",
-    "key",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The key of --client-cert (PEM); default: in the same file.",
-)
-@click.option(
-    "--client-passphrase-env",
-    "passphrase_env",
-    metavar="VAR",
-    default="",
-    help="Take the passphrase of --client-key from this variable.",
-)
+@https_options("registry")
 @reports
 @location_options
 def push(  # noqa: PLR0913  (one argument per option)
@@ -88,11 +51,7 @@ def push(  # noqa: PLR0913  (one argument per option)
     token_hosts: tuple[str, ...],
     insecure_http: bool,
     connector: "Connector",
-    proxy: str,
-    proxy_password_env: str,
-    certificate: Path | None,
-    key: Path | None,
-    passphrase_env: str,
+    way: "HttpsWay",
 ) -> Result:
     """Push the installed image TAG to a registry; digests stay as they are.
 
@@ -101,7 +60,6 @@ def push(  # noqa: PLR0913  (one argument per option)
     https, and on this machine itself in http.
     """
     from airgap.flow.image.push_image import PushOptions, parse_target, push_image
-    from airgap.flow.location.https_way import HttpsWay
 
     options = PushOptions(
         connector.credentials,
@@ -110,7 +68,7 @@ def push(  # noqa: PLR0913  (one argument per option)
         insecure_http,
         platforms,
         mount_from,
-        HttpsWay(proxy, proxy_password_env, certificate, key, passphrase_env),
+        way,
     )
     data = push_image(tag, parse_target(reference), options, connector.progress)
     sent = count_text(data["blobs_sent"], "blob")
