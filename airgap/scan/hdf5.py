@@ -5,6 +5,7 @@ and data in other files are messages of their own, which are not listed here.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from airgap.scan.contents import Content
@@ -50,8 +51,13 @@ def judge_hdf5(content: Content) -> Judgment:
     demand(base == 0 and free == driver == _UNDEFINED, "it is of several files")
     demand(end == content.size, "it has another size than it says")
     walk = _ObjectWalk(content)
-    walk.follow_object(values[17], 0)
+    walk.follow_object(values[17], 0, _read_cached(values[18], values[20]))
     return inert("HDF5")
+
+
+def _read_cached(kind: int, scratch: bytes) -> tuple[int, ...]:
+    """Return the tree and the names of a group that an entry repeats, if it does."""
+    return struct.unpack_from("<QQ", scratch) if kind == 1 else ()
 
 
 class _ObjectWalk:
@@ -65,12 +71,23 @@ class _ObjectWalk:
         self._content.budget.spend_step()
         return struct.unpack(form, self._content.read_exactly(offset, struct.calcsize(form)))
 
-    def follow_object(self, offset: int, depth: int) -> None:
-        """Read the header of a group or a data set, and what it leads to."""
-        if offset in self._seen:
-            return
+    def follow_object(self, offset: int, depth: int, cached: tuple[int, ...]) -> None:
+        """Read the header of a group or a data set, and what it leads to.
+
+        ``cached`` is what an entry says that leads to it: readers may believe either.
+        """
         demand(depth <= _DEEPEST, "its groups are nested too deeply")
-        self._seen.add(offset)
+        messages = list(self._list_messages(offset))
+        symbols = [self._read("<QQ", at) for kind, at, _ in messages if kind == _SYMBOLS]
+        demand(len(symbols) <= 1, "a group has two lists of names")
+        demand(not cached or symbols == [cached], "a name leads to two groups")
+        if offset not in self._seen:
+            self._seen.add(offset)
+            for kind, at, width in messages:
+                self._follow_message(kind, at, width, depth)
+
+    def _list_messages(self, offset: int) -> Iterator[tuple[int, int, int]]:
+        """Yield the messages of a header: the type, where the content is, and its bytes."""
         version, _, count, _, size, _ = self._read("<BBHIII", offset)
         demand(version == 1, "a header is of a newer form of HDF5")
         blocks = [(offset + 16, size)]
@@ -78,7 +95,7 @@ class _ObjectWalk:
             place, length = blocks.pop()
             self._content.demand(place, length)
             end = place + length
-            while place + 8 <= end and count:
+            while place + 8 <= end:
                 kind, width, flags = self._read("<HHB", place)
                 demand(place + 8 + width <= end, "a message crosses the end of its header")
                 demand(not flags & _SHARED, "a message lies in another object")
@@ -87,9 +104,9 @@ class _ObjectWalk:
                     where, more = self._read("<QQ", place + 8)
                     blocks.append((where, more))
                 else:
-                    self._follow_message(kind, place + 8, width, depth)
+                    yield kind, place + 8, width
                 place += 8 + width
-        demand(count == 0, "a header has fewer messages than it says")
+        demand(count == 0, "a header has another number of messages")
 
     def _follow_message(self, kind: int, offset: int, width: int, depth: int) -> None:
         if kind == _SYMBOLS:
@@ -127,9 +144,9 @@ class _ObjectWalk:
         version, _, count = self._read("<BBH", offset + 4)
         demand(version == 1, "a group is of a newer form of HDF5")
         for index in range(count):
-            _, header, kind = self._read("<QQI", offset + 8 + 40 * index)
+            _, header, kind, _, tree, heap = self._read("<QQIIQQ", offset + 8 + 40 * index)
             demand(kind in {0, 1}, "a name is a link")
-            self.follow_object(header, depth + 1)
+            self.follow_object(header, depth + 1, (tree, heap) if kind == 1 else ())
 
     def _check_layout(self, offset: int) -> None:
         version, kind = self._read("<BB", offset)

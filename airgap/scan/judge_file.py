@@ -36,6 +36,8 @@ _MEDIA: Final = (
     *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"OggS", b"fLaC", b"BM"),
     *(b"ID3", b"\xff\xfb", b"\0\0\1\0", b"\0\1\0\0", b"OTTO"),
 )
+_CHECKPOINTS: Final = frozenset({"torch", "TorchScript", "pickle", "old torch", "zip"})
+"""What a `.pth` may be beside lines that Python runs at its start."""
 _Judge = Callable[[str, Content, MemberJudge], Judgment]
 
 
@@ -63,7 +65,7 @@ def _judge(name: str, content: Content, depth: int) -> Judgment:
 
     judgment = _judge_content(name, content, judge_member)
     program = name_program(name)
-    if program:
+    if program and not (name.lower().endswith(".pth") and judgment.form in _CHECKPOINTS):
         form = program.removeprefix("a ")
         by_name = code(form, f"its name says that it is {program}")
         is_other = judgment.verdict != "refused" or judgment.form == "text"

@@ -34,6 +34,7 @@ _GOES_BACK: Final = frozenset(
     {"TUPLE", "LIST", "DICT", "APPENDS", "SETITEMS", "ADDITEMS", "FROZENSET", "OBJ", "POP_MARK"}
 )
 _PUSHES_NOTHING: Final = frozenset({"PROTO", "FRAME", "MARK", "POP", "POP_MARK"})
+_MODULE: Final = re.compile(r"[\w.-]+")
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,4000}")
 _QUOTED: Final = re.compile(r"'[ -&(-\[\]-~]*'|\"[ !#-\[\]-~]*\"")
 _FLOAT: Final = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?(?:e[+-]?[0-9]{1,4})?|inf|nan)")
@@ -89,13 +90,13 @@ def find_name(content: Content) -> bool:
 
 
 def _may_be_imported(lines: bytes) -> bool:
-    """Tell whether the first line could be a module's name: no module's has a space in it."""
+    """Tell whether the first line could be the name of a module, which has no spaces in it."""
     line, _, _ = lines.partition(b"\n")
     try:
         name = line.decode().strip()
     except UnicodeDecodeError:
         return False
-    return all(part.isidentifier() for part in name.split("."))
+    return bool(name) and _MODULE.fullmatch(name) is not None
 
 
 def _find_end(content: Content, operation: pickletools.OpcodeInfo, offset: int) -> int:

@@ -19,13 +19,21 @@ _TEXT_BYTES: Final = 256 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _SPACE: Final = b" \t\r\n\x0c\x0b"
-_YAML_TAG: Final = re.compile(rb"(?:^|[\s\[\]{},:?\-\"'])!(?=[A-Za-z0-9!<%_-])|^%", re.MULTILINE)
-_PYTHON_TAG: Final = re.compile(
-    rb"![^\s]*python[/:]|!<tag|!<!|^%TAG|![^\s]{0,200}%[0-9A-Fa-f]{2}", re.MULTILINE
+_YAML_TAG: Final = re.compile(rb"(?<![A-Za-z0-9_])!(?=[A-Za-z0-9!<%_-])|^%|%TAG", re.MULTILINE)
+_YAML_ESCAPE: Final = re.compile(rb"\\[xuU]")
+_YAML_CALL: Final = re.compile(
+    rb"_target_|class_path|auto_map|custom_pipelines|chat_template|loader_module|trust_remote_code"
 )
+_OTHER_MODULE: Final = re.compile(
+    rb"module[\"']?\s*:(?![ \t]*(?:''|\"\")?[ \t]*$|[ \t]*bentoml(?:\.[\w.]+)?[ \t]*$)",
+    re.MULTILINE,
+)
+_PYTHON_TAG: Final = re.compile(rb"![^\s]{0,200}python[/:]|!<|%TAG|![^\s]{0,200}%[0-9A-Fa-f]{2}")
+_LIBRARIES: Final = frozenset({"diffusers", "transformers", "None"})
 _OVERLAP: Final = 4096
 _CODE_KEYS: Final = {
     "auto_map": "names programs of the repository",
+    "auto_mapping": "names a module that is loaded",
     "custom_pipelines": "names programs of the repository",
     "chat_template": "is a program for chats",
     "chat_templates": "is a program for chats",
@@ -57,9 +65,10 @@ def judge_text(name: str, content: Content) -> Judgment:
         return code("script", "its first line names a program that runs it")
     if is_template_name(name):
         return code("template", "it is a template, which is a program")
-    if not is_plain_name(name):
-        return refused("text", "its name does not say what reads it")
-    return _judge_data(name, content)
+    judgment = _judge_data(name, content)
+    if judgment.verdict == "inert" and not is_plain_name(name):
+        return code("text", "its name does not say what reads it: it may be a program")
+    return judgment
 
 
 def _judge_data(name: str, content: Content) -> Judgment:
@@ -72,9 +81,23 @@ def _judge_data(name: str, content: Content) -> Judgment:
             return judgment
         if suffix == ".json":
             return refused("JSON", "it is not JSON")
-    tag = _YAML_TAG if suffix in {".yaml", ".yml"} else _PYTHON_TAG
-    if _find(content, tag):
+    if suffix in {".yaml", ".yml"}:
+        return _judge_yaml(name, content)
+    if _find(content, _PYTHON_TAG):
         return refused("YAML", "a tag makes a reader of YAML build an object")
+    return inert("text")
+
+
+def _judge_yaml(name: str, content: Content) -> Judgment:
+    """Judge YAML by its words: tags, escapes, and keys that make a program call what they name."""
+    if _find(content, _YAML_TAG):
+        return refused("YAML", "a tag makes a reader of YAML build an object")
+    if _find(content, _YAML_ESCAPE):
+        return refused("YAML", "a text has characters that are escaped by their number")
+    if _find(content, _YAML_CALL):
+        return code("YAML", "a key names what is called, or is a program for chats")
+    if PurePosixPath(name).name == "model.yaml" and _find(content, _OTHER_MODULE):
+        return code("YAML", "it loads a module that is not of BentoML")
     return inert("text")
 
 
@@ -133,21 +156,35 @@ def _judge_json(name: str, content: Content) -> Judgment | None:
 
 def _judge_value(name: str, value: object, content: Content) -> Judgment:
     reasons: dict[str, None] = {}
-    is_module_list = PurePosixPath(name).name == "modules.json"
+    last = PurePosixPath(name).name
     waiting = [value]
     while waiting:
         value = waiting.pop()
         if isinstance(value, _Object):
             content.budget.spend_step()
-            _check_layer(dict(value))
-            reasons |= _find_code(value, is_module_list=is_module_list)
+            _check_layer(value)
+            reasons |= _find_code(value) | _find_classes(last, value)
             waiting.extend(item for _, item in value if isinstance(item, list))
         elif isinstance(value, list):
             waiting.extend(item for item in value if isinstance(item, list))
     return Judgment("code", "JSON", tuple(reasons)) if reasons else inert("JSON")
 
 
-def _find_code(members: _Object, *, is_module_list: bool) -> dict[str, None]:
+def _find_classes(name: str, members: _Object) -> dict[str, None]:
+    """Find classes of other libraries in the lists from which pipelines are put together."""
+    reasons: dict[str, None] = {}
+    for key, value in members:
+        if name == "modules.json" and key == "type" and isinstance(value, str):
+            if not value.startswith("sentence_transformers."):
+                reasons[f"it loads the class {value[:80]!r}"] = None
+        elif name == "model_index.json" and isinstance(value, list) and value:
+            library = str(value[0])
+            if library not in _LIBRARIES:
+                reasons[f"it loads a class of {library[:80]!r}"] = None
+    return reasons
+
+
+def _find_code(members: _Object) -> dict[str, None]:
     reasons: dict[str, None] = {}
     for key, value in members:
         if key in _REFUSED_KEYS:
@@ -158,17 +195,16 @@ def _find_code(members: _Object, *, is_module_list: bool) -> dict[str, None]:
             raise Unreadable("chat_template is neither a text nor a list of them")
         if key in _CODE_KEYS and value not in (None, False, "", []):
             reasons[f"{key} {_CODE_KEYS[key]}"] = None
-        is_class = key == "type" and isinstance(value, str)
-        if is_class and is_module_list and not str(value).startswith("sentence_transformers."):
-            reasons[f"it loads the class {str(value)[:80]!r}"] = None
     return reasons
 
 
-def _check_layer(members: dict[str, object]) -> None:
+def _check_layer(pairs: _Object) -> None:
     """Check what a description names of Keras; raises Unreadable unless it is listed."""
+    members = dict(pairs)
     name = members.get("class_name")
     if "class_name" not in members or members.keys() & {"module", "config"} == set():
         return
+    demand(len(members) == len(pairs), "a layer has a key twice")
     module = members.get("module")
     registered = members.get("registered_name")
     if name == "__tuple__" and module is None:

@@ -28,6 +28,7 @@ _MOST_MEMBERS: Final = 20_000
 _STORED, _DEFLATED = 0, 8
 _DESCRIPTOR, _UTF_8 = 0x8, 0x800
 _SATURATED: Final = 0xFFFFFFFF
+_EXTRAS: Final = frozenset({b"FB", b"UT", b"ux"})
 _CHECKED: Final = 16 * 1024 * 1024
 _FILE_TYPES: Final = frozenset({0, 0o100000, 0o040000})
 
@@ -130,6 +131,7 @@ def _read_directory(content: Content, begin: int, end: int, count: int) -> list[
         demand(attributes >> 16 & 0o170000 in _FILE_TYPES, "a member is not a file or folder")
         demand(_SATURATED not in {packed, size, place}, "a member is too large")
         name = content.read_exactly(offset + _CENTRAL.size, name_size)
+        _check_extra(content.read_exactly(offset + _CENTRAL.size + name_size, extra_size))
         entries.append(_Listed(name, flags, method, checksum, packed, size, place))
         offset += _CENTRAL.size + name_size + extra_size
     demand(offset == end, "its directory has another length")
@@ -149,6 +151,8 @@ def _read_local(content: Content, entry: _Listed) -> ZipMember:
     said = [entry.checksum, entry.packed, entry.size]
     if numbers[1:] == [_SATURATED, _SATURATED]:
         numbers[1:] = _read_sizes_64(extra)
+    else:
+        _check_extra(extra)
     has_descriptor = flags & _DESCRIPTOR and numbers in ([0, 0, 0], said)
     demand(numbers == said or has_descriptor, "two headers differ")
     demand(method != _STORED or entry.packed == entry.size, "a stored member has two sizes")
@@ -160,6 +164,16 @@ def _read_local(content: Content, entry: _Listed) -> ZipMember:
     demand(not name.endswith("/") or not entry.packed, "a folder has bytes")
     content.demand(start, entry.packed)
     return ZipMember(name, start, entry.packed, entry.size, method, entry.checksum)
+
+
+def _check_extra(extra: bytes) -> None:
+    """Demand extra fields that say nothing of names and sizes: padding of torch, and times."""
+    offset = 0
+    while offset < len(extra):
+        field = extra[offset : offset + 4]
+        demand(len(field) == 4 and field[:2] in _EXTRAS, "a member has an unknown extra field")  # noqa: PLR2004
+        offset += 4 + int.from_bytes(field[2:], "little")
+    demand(offset == len(extra), "an extra field is damaged")
 
 
 def _read_sizes_64(extra: bytes) -> list[int]:

@@ -5,7 +5,7 @@ import io
 from typing import Final
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airgap.scan.contents import Budget, Content
@@ -52,7 +52,7 @@ def test_a_program_in_disguise_is_code() -> None:
     assert disguised
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @example([text("os"), b"q\x00", text("system"), b"q\x01", b"h\x00", b"h\x01", b"\x93"])
 @given(st.lists(st.sampled_from(PIECES), max_size=24))
 def test_what_passes_asks_the_real_reader_for_listed_names_only(pieces: list[bytes]) -> None:
@@ -61,7 +61,7 @@ def test_what_passes_asks_the_real_reader_for_listed_names_only(pieces: list[byt
         load(data)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(st.sampled_from([case.data for case in CASES if case.name.endswith(".pkl")]), st.data())
 def test_a_changed_byte_lets_nothing_through(data: bytes, draw: st.DataObject) -> None:
     place = draw.draw(st.integers(0, len(data) - 1))

@@ -1,10 +1,11 @@
 """Judges what is staged of a bundle, file by file (format §32)."""
 
 import os
+import posixpath
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from airgap.disk.descriptors import open_without_waiting
@@ -13,11 +14,11 @@ from airgap.errors import PolicyError
 from airgap.flow.progress import Progress
 from airgap.flow.scanning.policy import OWN_SOURCES, PROGRAM_KINDS, Permission, Scanner, ScanPolicy
 from airgap.flow.scanning.scanners import CLEAN, ask_scanner, ask_version
-from airgap.format.inventory import File, Item
+from airgap.format.inventory import File, Folder, Item, Link
 from airgap.printable import quote
 from airgap.scan.item import join_files
 from airgap.scan.judge_file import judge_file
-from airgap.scan.verdicts import Judgment, code
+from airgap.scan.verdicts import Judgment, code, refused
 from airgap.store.staging import StagedItem
 
 __all__ = ["Scan", "ScannedFile", "ScannedItem", "refuse_staged", "scan_staged"]
@@ -160,11 +161,14 @@ def _scan_item(
         judgments[file.path] = _judge(item, file, staged.folder)
         progress.advance(file.size)
     joined = join_files(judgments, {file.path: file.size for file in item.files})
+    links = tuple(_judge_links(item, staged.folder))
     name = f"{item.kind} {item.tag}"
 
     def conclude(file: File) -> ScannedFile:
         results = {
-            scanner: results[staged.folder / file.path] for scanner, results in answers.items()
+            scanner: results[staged.folder / file.path]
+            for scanner, results in answers.items()
+            if staged.folder / file.path in results
         }
         judgment, digest = joined[file.path], file.digest.hex()
         bad = tuple(f"{who}: {what}" for who, what in results.items() if what != CLEAN)
@@ -175,13 +179,43 @@ def _scan_item(
             permission = policy.find_permission(name, file.path, digest, judgment.verdict)
         return ScannedFile(file.path, digest, file.size, judgment, permission, results)
 
-    return ScannedItem(name, tuple(conclude(file) for file in item.files))
+    joined |= {link.path: judgment for link, judgment in links}
+    judged = (*item.files, *(link for link, _ in links))
+    return ScannedItem(name, tuple(conclude(file) for file in sorted(judged, key=_path)))
 
 
-def _judge(item: Item, file: File, folder: Path) -> Judgment:
+def _path(file: File) -> str:
+    return file.path
+
+
+def _judge_links(item: Item, folder: Path) -> Iterator[tuple[File, Judgment]]:
+    """Judge files once more by the names that links give them: a text may be a program by one."""
+    files = {file.path: file for file in item.files}
+    for link in item.entries:
+        if isinstance(link, Link):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), link.target))
+            if target in files:
+                file = replace(files[target], path=link.path)
+                yield file, _judge(item, file, folder, target)
+            elif target not in {*_list_folders(item)}:  # it leads to another link
+                judgment = refused("link", "it does not lead to a file or folder of the item")
+                yield (
+                    File(link.path, executable=False, size=0, digest=bytes(32), chunks=()),
+                    judgment,
+                )
+
+
+def _list_folders(item: Item) -> Iterator[str]:
+    for entry in item.entries:
+        yield from (str(parent) for parent in PurePosixPath(entry.path).parents)
+        if isinstance(entry, Folder):
+            yield entry.path
+
+
+def _judge(item: Item, file: File, folder: Path, target: str = "") -> Judgment:
     if item.kind in PROGRAM_KINDS:
         return code(item.kind, f"a {item.kind} is a program, and is not looked into")
-    path = folder / file.path
+    path = folder / (target or file.path)
     with translate_errors(path):
         descriptor = open_without_waiting(path, os.O_NOFOLLOW)
         with os.fdopen(descriptor, "rb") as stream:

@@ -3,12 +3,17 @@
 import hashlib
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from airgap.errors import PolicyError
+from airgap.flow.scanning.policy import read_site_policy
+from airgap.format.root import Root
+from airgap.format.site_rules import SiteRules
 from tests.integration.scanning.conftest import PICKLE, SERVICE, Scanned
+from tests.support import stores
 from tests.support.refusals import expect_refusal
 from tests.support.sides import Side
 
@@ -32,6 +37,37 @@ def write_site_policy(side: Side, text: str) -> Path:
     path = side.state / "scan.toml"
     path.write_text(text)
     return path
+
+
+def test_a_link_gives_a_text_the_name_of_a_program(scanned: Scanned, tmp_path: Path) -> None:
+    folder = stores.add_model(scanned.builder, "linked:v1", {"notes.txt": b"import os\n"})
+    (folder / "hooks.py").symlink_to("notes.txt")
+    (folder / "again.py").symlink_to("hooks.py")
+    options = ("--model", "linked:v1", "-o", tmp_path / "linked", "--key", scanned.site.key())
+    assert scanned.builder.run("export", *options).code == 0
+
+    ran = scanned.builder.run("scan", tmp_path / "linked", "--json")
+
+    files = {file["path"]: file for file in ran.json["items"][0]["files"]}
+    assert ran.code == 12
+    assert files["notes.txt"]["verdict"] == "inert"
+    assert files["hooks.py"]["verdict"] == "code"
+    assert files["hooks.py"]["sha256"] == files["notes.txt"]["sha256"]
+    assert files["again.py"]["verdict"] == "refused"
+
+
+def test_a_root_can_name_the_policy(isolated: Side) -> None:
+    policy = write_site_policy(isolated, "")
+    root = Root.__new__(Root)
+    for expected, error in ((hashlib.sha256(b"").digest(), None), (bytes(32), PolicyError)):
+        object.__setattr__(root, "rules", SiteRules(policies={"malware": expected}))
+        with isolated.here(), pytest.raises(error) if error else nullcontext():
+            assert read_site_policy(root) is not None
+    policy.unlink()
+    with isolated.here(), pytest.raises(PolicyError, match="is missing"):
+        read_site_policy(root)
+    with isolated.here():
+        assert read_site_policy(None) is None
 
 
 def write_scanner(folder: Path, script: str) -> str:

@@ -6,8 +6,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import Final
 
 from tests.unit.scan.files import (
+    FILES,
     Case,
     array,
     ask,
@@ -48,10 +50,33 @@ def _disguised_pickles() -> Iterator[tuple[str, bytes]]:
     yield "frame-crossed.pkl", b"\x80\x04\x95" + struct.pack("<Q", 4) + b"\x8c\x04abcd."
     yield "memo-twice.pkl", b"\x80\x02K\x01q\x00Nq\x00."
     yield "settings.yaml", SYSTEM
+    yield "dashed.txt", b"cmy-module\nrun\n(tR."
+    yield "hidden-message.h5", _hdf5_with_a_hidden_message()
+    yield "cached-group.h5", _hdf5_with_another_root()
     yield "evil.safetensors", _safetensors_with_a_pickle()
     yield "evil.png", SYSTEM
     yield "zip.pkl", b"\x80\x02N0" + SYSTEM + zipped({"a.txt": b"a"})
     yield "list-then-more.pkl", pickle.dumps([1]) + SYSTEM
+
+
+_HDF5: Final = (FILES / "dense.weights.h5").read_bytes()
+
+
+def _hdf5_with_a_hidden_message() -> bytes:
+    """Return HDF5 whose root has a message more than it counts."""
+    (root,) = struct.unpack_from("<Q", _HDF5, 64)
+    data = bytearray(_HDF5)
+    assert struct.unpack_from("<H", data, root + 2) == (1,)
+    struct.pack_into("<H", data, root + 2, 0)
+    return bytes(data)
+
+
+def _hdf5_with_another_root() -> bytes:
+    """Return HDF5 that says where the tree of its root is in two ways."""
+    (tree,) = struct.unpack_from("<Q", _HDF5, 80)
+    data = bytearray(_HDF5)
+    struct.pack_into("<Q", data, 80, tree + 8)
+    return bytes(data)
 
 
 def _frame(data: bytes) -> bytes:
@@ -197,6 +222,7 @@ def _zips() -> Iterator[tuple[str, bytes]]:
     yield "twice.zip", zipped({"A.txt": b"a", "a.txt": b"b"})
     yield "with-code.pt", torch_archive({"evil.pkl": SYSTEM})
     yield "two-pickles.pt", zipped({"a/data.pkl": b"\x80\x02}.", "b/data.pkl": SYSTEM})
+    yield "other-extra-name.zip", _zip_with_a_second_name()
     yield "folder-with-data.zip", zipped({"a/": b"cos\nsystem\n."})
 
 
@@ -209,6 +235,19 @@ def _zip_with_a_link() -> bytes:
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr(member, b"/etc/passwd")
+    return stream.getvalue()
+
+
+def _zip_with_a_second_name() -> bytes:
+    """Return a zip whose member has another name in an extra field, which new readers believe."""
+    member = zipfile.ZipInfo("a.txt")
+    name = b"\x01" + struct.pack("<I", zlib.crc32(b"a.txt")) + b"data.pkl"
+    member.extra = b"up" + struct.pack("<H", len(name)) + name
+    from io import BytesIO
+
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(member, b"a")
     return stream.getvalue()
 
 
@@ -249,7 +288,12 @@ def _texts() -> Iterator[tuple[str, bytes]]:
     yield "no-suffix", b"a: " + evil
     yield "local-tag.yaml", b"a: !apply [os.system]\n"
     yield "utf-16.yaml", ("a: " + evil.decode()).encode("utf-16")
-    yield "unknown.suffix", b"hello\n"
+    yield "separator.yaml", "a:\u2028!!python/object/apply:os.system [x]\n".encode()
+    yield "numbered.yaml", b'"\\x5ftarget_": os.system\n'
+    yield (
+        "layer-twice.json",
+        (b'{"class_name": "Lambda", "module": "keras.layers", "class_name": "Dense"}'),
+    )
     yield "picture.sh", b"\x89PNG\r\n\x1a\n" + bytes(30)
     yield "control.txt", b"hello\x00"
     yield "escape.txt", b"hello\x1b[2J\n"
@@ -263,6 +307,12 @@ def _hidden_code() -> Iterator[tuple[str, bytes]]:
     yield "lines.jsonl", b"{}\n" + named + b"\n"
     yield "repeated.json", b'{"auto_map": {"A": "m.A"}, "auto_map": {}}'
     yield "picture.py", b"GIF89a = 1\n"
+    yield "unknown.suffix", b"hello\n"
+    yield "hydra.yaml", b"a:\n  _target_: os.system\n"
+    yield "model.yaml", b"name: a\nmodule: evil.loader\n"
+    yield "m/model_index.json", b'{"unet": ["evil", "Loader"]}'
+    yield "m/modules.json", b'[{"idx": 0, "type": "evil.Loader"}]'
+    yield "adapter_config.json", b'{"auto_mapping": {"parent_library": "evil"}}'
     yield "tensor.so", safetensors({"a": tensor(0, 8)}, bytes(8))
     yield "Dockerfile", b"RUN true\n"
     yield "startup.pth", b"import os\n"
