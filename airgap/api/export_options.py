@@ -65,6 +65,8 @@ class ExportOptions(TypedDict, total=False):
     """Signed roots that travel with the bundle."""
     attach: Sequence[StrPath]
     """Files of others that travel with the bundle, unchecked."""
+    bom: bool
+    """Whether the bill of materials travels with the bundle, signed."""
     provenance: bool
     """Whether how the bundle was made is signed too, for other programs (SLSA provenance)."""
     builder_id: str
@@ -180,6 +182,7 @@ def make_request(  # noqa: PLR0913  (what callers say)
         roots=collect_depot_files(as_paths(options.get("roots", ()))),
         seal_to=_make_seal_to(options),
         attached=[read_foreign_file(path) for path in as_paths(options.get("attach", ()))],
+        bill=options.get("bom", False),
         provenance=options.get("builder_id", "") if options.get("provenance") else None,
         compression=options.get("compression", "default"),
         media=VolumeOptions(

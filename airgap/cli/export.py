@@ -104,6 +104,12 @@ if TYPE_CHECKING:
     " it.",
 )
 @click.option(
+    "--bom",
+    "bill",
+    is_flag=True,
+    help="Let the bill of materials travel with the bundle, signed; see `airgap bom`.",
+)
+@click.option(
     "--provenance",
     is_flag=True,
     help="Also sign how the bundle was made, for other programs (SLSA provenance).",
@@ -153,6 +159,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     want: Path | None,
     licence_policy: Path | None,
     attached: tuple[Path, ...],
+    bill: bool,
     provenance: bool,
     builder_id: str,
     compression: "Preset",
@@ -213,6 +220,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         if seal or recipients
         else None,
         attached=[read_foreign_file(path) for path in attached],
+        bill=bill,
         provenance=builder_id if provenance else None,
         recorder=load_signer(recorder_key, ask) if recorder_key and not dry_run else None,
         compression=compression,

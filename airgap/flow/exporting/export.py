@@ -26,6 +26,7 @@ from airgap.flow.exporting.attachments import (
     describe_closure,
     parse_builder_id,
 )
+from airgap.flow.exporting.bill_statement import BillStatement, read_sources
 from airgap.flow.exporting.builders import require_builders
 from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import Foreseen, foresee, spool_folder
@@ -96,6 +97,8 @@ class ExportRequest:
     """Roots that travel with the bundle, and their envelopes, by depot name (format §8)."""
     model_signer: Signer | None = None
     """Who signs each model by itself, for other tools (format §18)."""
+    bill: bool = False
+    """Whether the bill of materials travels with the bundle (format §30.5)."""
     licence_policy: Path | None = None
     """The file that says which licences may travel (format §30.4); None: any."""
     seal_to: SealTo | None = None
@@ -148,6 +151,9 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         if policy:
             report = check_sources(policy, sources, progress)
             settings = replace(settings, documents=report.documents)
+        if request.bill:
+            bill = BillStatement(request.signers[0], read_sources(sources))
+            settings = replace(settings, attachments=(bill, *settings.attachments))
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
         note_peaks(foreseen.peaks, progress)
         _require_writable(request)
@@ -356,10 +362,10 @@ def _refuse_unfit_for_stock(request: ExportRequest) -> None:
         raise UsageError(
             "An archive for stock BentoML carries everything.", "Leave out --base and --for."
         )
-    if request.attached or request.provenance is not None:
+    if request.attached or request.bill or request.provenance is not None:
         raise UsageError(
             "An archive for stock BentoML has no attachments.",
-            "Leave out --attach and --provenance, or export into a depot or a .airgap file.",
+            "Leave out --attach, --bom and --provenance, or export into a depot or a .airgap file.",
         )
 
 

@@ -1,8 +1,10 @@
 """Bills of materials of bundles, wherever they are, and of what is installed."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -19,7 +21,10 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.flow.admission import history
+from airgap.flow.bundle.open_bundle import open_unverified
+from airgap.flow.exporting import bill_statement
 from airgap.flow.importing import item_documents
+from airgap.flow.location.location import parse_location
 from tests.support import bill_items, sealing, sides, stores
 from tests.support.bill_items import COMMIT, LICENCE_TEXTS
 from tests.support.sides import Side, Site
@@ -298,3 +303,47 @@ def test_python_returns_what_the_commands_print(
     assert bill == isolated.run("bom", depot, "--no-files", "--json").json
     assert not list(find_problems(report, results.LicenceReportDict))
     assert report == isolated.run("licenses", depot, "--policy", policy, "--json").json
+
+
+def find_bill(side: Side, location: Path) -> dict[str, Any]:
+    """Return the bill that travels with a bundle, which a builder of the side's root has signed."""
+    (attached,) = side.run("verify", location, "--json").json["attachments"]
+    assert attached["file"].startswith("bom.")
+    assert attached["verdict"] == "signed"
+    with side.here(), open_unverified(parse_location(str(location))) as opened:
+        (raw,) = opened.reader.read_attachments().values()
+    statement = json.loads(base64.b64decode(json.loads(raw)["payload"]))
+    assert statement["predicateType"] == "https://cyclonedx.org/bom"
+    assert statement["subject"][0]["digest"]["sha256"] == opened.bundle
+    predicate: dict[str, Any] = statement["predicate"]
+    return predicate
+
+
+@pytest.mark.parametrize("to", ["depot", "shop.airgap"])
+def test_a_bill_that_travels_is_the_one_that_is_made_there(
+    to: str, export: Export, isolated: Side
+) -> None:
+    location = export(to, "--bom", "--channel", "c")
+
+    assert find_bill(isolated, location) == isolated.run("bom", location, "--json").json
+
+
+def test_a_bill_that_is_too_long_to_travel_lacks_files(
+    export: Export, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bill_statement, "_MOST_PAYLOAD_BYTES", 100)
+    location = export("depot", "--bom")
+
+    made = isolated.run("bom", location, "--no-files", "--json").json
+    assert find_bill(isolated, location) == made
+
+
+def test_an_archive_for_stock_bentoml_has_no_bill(
+    export: Export, connected: Side, site: Site, tmp_path: Path
+) -> None:
+    export("depot")
+    made = tmp_path / "new.bento"
+    ran = connected.run("export", "shop:v1", "-o", made, "--key", site.key(), "--bom")
+
+    assert ran.code == UsageError.exit_code
+    assert not made.exists()
