@@ -42,6 +42,8 @@ def command(*, source: str, output: Path, connector: "Connector") -> Result:
     is_file = data["form"] == "file"
     found = count_text(data["count"], "statement" if is_file else "signature")
     lines = [f"{found} in {output}; nothing was verified", f"bundle {data['bundle']}"]
+    if evidence.small.manifest.sealed:
+        lines.append("It is sealed: what was signed inside is there after `airgap unseal`.")
     if not is_file and evidence.pinned is None:
         lines.append("This machine trusts no site: no keys are there, and no signature to check.")
     elif not is_file:

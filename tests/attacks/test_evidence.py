@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.carrier.depot import Depot, DepotBundle
 from airgap.errors import ConflictError, MissingError, UsageError
 from airgap.flow.bundle.foreign_file import read_foreign_file
 from airgap.flow.bundle.open_to_sign import open_to_sign
@@ -20,6 +21,7 @@ from airgap.format.intoto import InTotoStatement
 from airgap.signing.signer import Signer
 from airgap.signing.statements import sign_statement
 from airgap.transport.folder import FolderTransport
+from tests.servers.in_memory import MemoryFiles, MemoryTransport
 from tests.support import forge
 from tests.support import signers as people
 from tests.support.forge import Forge
@@ -260,3 +262,50 @@ def test_an_import_reads_no_statement_and_installs_none(
 
     assert isolated.run("import", depot).code == 0
     assert not list(isolated.top.rglob("*.intoto.json"))
+
+
+def test_nothing_lies_open_beside_a_sealed_bundle(small: Side, site: Site, tmp_path: Path) -> None:
+    recipient = ("--seal-to", make_recipient(tmp_path), "--insecure-recipients")
+    upstream = written(tmp_path, "model.sig", b"upstream")
+    depot = tmp_path / "depot"
+    words = ("export", "shop:v1", "-o", depot, "--key", site.key(), "--seal", *recipient)
+    ran = small.run(*words, "--provenance", "--attach", upstream)
+    assert ran.code == 0, ran.err
+    before = snapshot(depot)
+
+    ran = small.run("attach", depot, upstream)
+
+    assert (ran.code, snapshot(depot)) == (2, before)
+    assert "sealed" in ran.err
+    assert not [path for path in depot.rglob("*") if path.suffix in (".findings", ".json")]
+    collected = small.run("evidence", depot, "-o", tmp_path / "evidence")
+    assert "airgap unseal" in collected.out
+
+
+def make_recipient(folder: Path) -> str:
+    made = Side(folder / "gate")
+    made.top.mkdir()
+    words = ("key", "generate", "gate", "--seal", "--dir", folder, "--no-passphrase", "--json")
+    recipient: str = made.run(*words).json["recipient"]
+    return recipient
+
+
+def test_a_depot_on_a_server_gets_it_whole_or_says_so(depot: Path) -> None:
+    server = MemoryFiles(
+        {
+            str(path.relative_to(depot)): path.read_bytes()
+            for path in depot.rglob("*")
+            if path.is_file()
+        }
+    )
+    bundle, file = folder_of(depot).name, f"x.{KEY}.findings"
+    reader = DepotBundle(Depot(MemoryTransport(server)), bundle)
+
+    attach(reader, file, b"data", Silent(), Waiting().clock)
+    assert server.files[f"bundles/{bundle}/{file}"] == b"data"
+    with pytest.raises(ConflictError):
+        attach(reader, file, b"other", Silent(), Waiting().clock)
+
+    del server.files[layout.manifest_name(bundle)]
+    with pytest.raises(MissingError, match="deleted"):
+        attach(reader, f"y.{KEY}.findings", b"data", Silent(), Waiting().clock)

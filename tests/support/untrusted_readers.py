@@ -26,7 +26,9 @@ from airgap.errors import (
     TransportError,
 )
 from airgap.format import (
+    attachment,
     attestation,
+    bundle_statement,
     envelope,
     files,
     image,
@@ -47,6 +49,7 @@ from airgap.format.read_receipt import decode_receipt
 from airgap.format.receipt import encode_receipt
 from airgap.format.wheelhouse import normalize_name
 from airgap.ledger.check import read_entries
+from airgap.signing import statements
 from airgap.store.kinds import find_kind
 from airgap.transport.s3 import answers
 from airgap.transport.s3.listing import extract_names
@@ -70,6 +73,7 @@ from tests.support import (
     text_readers,
     zip_files,
 )
+from tests.support import signers as people
 from tests.support.reader import Reader
 from tests.support.sides import REPOSITORY
 
@@ -250,6 +254,14 @@ YAML_WORDS = (
 CORRUPT = (CorruptError,)
 
 
+def _judge_statement(raw: bytes) -> None:
+    statements.judge_statement(raw, "ab" * 32, people.make_root())
+
+
+def _name_foreign_file(raw: bytes) -> None:
+    attachment.name_foreign_file("model.sig", raw)
+
+
 def _read_listing(raw: bytes) -> None:
     """Read a page as the transport does; none with a document type is read."""
     try:
@@ -370,6 +382,23 @@ READERS: dict[str, Reader] = {
         ),
         CORRUPT,
         lambda: [receipts.sign_receipt(b"{}", receipts.RECORDER)],
+    ),
+    "statement about a bundle": Reader(
+        _judge_statement,
+        CORRUPT,
+        lambda: [
+            statements.sign_statement(
+                bundle_statement.provenance_statement(
+                    "ab" * 32, bundle_statement.Asked("airgap:x", {}, {}), []
+                ),
+                people.person("bob"),
+            )
+        ],
+    ),
+    "file of others": Reader(
+        _name_foreign_file,
+        CORRUPT,
+        lambda: [b'{"payload":"e30=","payloadType":"x","signatures":[{"sig":"cw=="}]}'],
     ),
     "waiver": Reader(
         lambda raw: waiver.encode(waiver.decode(raw)),

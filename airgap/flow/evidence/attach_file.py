@@ -26,8 +26,8 @@ def attach_file(
     Nothing is verified: an attachment proves nothing about the bundle, and admits nothing.
 
     Raises:
-        UsageError: a location does not name one bundle, several name different ones, or nothing can
-            be added there.
+        UsageError: a location does not name one bundle, several name different ones, the bundle is
+            sealed, or nothing can be added there.
         ConflictError: another attachment of this name is there, or no room is left.
         MissingError: there is no bundle, or it was deleted meanwhile.
         CorruptError: what is there is not a bundle.
@@ -43,6 +43,13 @@ def attach_file(
                 f"The locations have {len(bundles)} different bundles.",
                 "Give the volumes of one bundle, or one location.",
                 sorted(bundles),
+            )
+        if candidates[0].manifest.sealed:
+            raise UsageError(
+                f"{candidates[0].reader.location} is sealed: what is attached would lie beside it,"
+                " for everyone to read.",
+                "Attach the file as the bundle is made (`airgap export --seal --attach`), or before"
+                " `airgap seal`.",
             )
         for candidate in candidates:
             attach(candidate.reader, foreign.file, foreign.data, progress)
