@@ -86,7 +86,18 @@ if TYPE_CHECKING:
         xgboost as xgboost,
     )
 
-    from airgap import bentos, cloud, errors, exceptions, keys, models, results, roots, trust
+    from airgap import (
+        bentos,
+        cloud,
+        errors,
+        exceptions,
+        keys,
+        models,
+        receipts,
+        results,
+        roots,
+        trust,
+    )
     from airgap.api.approvals import (
         approve,
         attest,
@@ -209,6 +220,7 @@ __all__ = [
     "prune",
     "pull",
     "push",
+    "receipts",
     "remove",
     "results",
     "roots",
@@ -258,6 +270,7 @@ _MODULES: Final = (
     "exceptions",
     "keys",
     "models",
+    "receipts",
     "results",
     "roots",
     "trust",

@@ -27,7 +27,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Progress": ("ProgressCallback", "ProgressEvent"),
 }
 """What each section of the reference has of ``airgap``."""
-MODULES: Final = ("keys", "roots", "trust", "cloud")
+MODULES: Final = ("keys", "roots", "trust", "receipts", "cloud")
 
 
 def write_functions() -> str:

@@ -13,6 +13,7 @@ from airgap.api.progress import ProgressCallback
 from airgap.errors import UsageError
 from airgap.flow.bundle.foreign_file import read_foreign_file
 from airgap.flow.exporting import naming
+from airgap.flow.exporting.bases import parse_bases
 from airgap.flow.exporting.export import ExportRequest
 from airgap.flow.exporting.naming import NewFile
 from airgap.flow.exporting.packages import PackageOptions, parse_packages
@@ -20,7 +21,6 @@ from airgap.flow.exporting.stock_archive import FORMATS
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import read_want
 from airgap.flow.exporting.write_bundle import Preset
-from airgap.flow.location.location import parse_location
 from airgap.flow.media.split import VolumeOptions
 from airgap.flow.publishing.recipients import SealTo
 from airgap.flow.trust.roots import collect_depot_files
@@ -104,6 +104,9 @@ class ExportOptions(TypedDict, total=False):
     """Container images: an OCI layout or archive, a file of ``docker save``, or a reference."""
     platforms: Sequence[str]
     """Those that travel of an image that has several; empty: all."""
+    recorder_key: StrPath | PrivateKey | None
+    """Signs the checkpoints of this machine's ledger that travel with the bundle; default: none
+    travel."""
     jobs: int | None
     """Threads; default: the processors there are."""
     progress: ProgressCallback | None
@@ -160,7 +163,7 @@ def make_request(  # noqa: PLR0913  (what callers say)
         )
     text = join_pieces(path or "", pieces)
     connector = connect(text, pieces)
-    want = options.get("want")
+    want, recorder = options.get("want"), options.get("recorder_key")
     closure = make_closure(
         make_packages(options),
         options.get("files", ()),
@@ -177,10 +180,11 @@ def make_request(  # noqa: PLR0913  (what callers say)
         _make_terms(options),
         closure=closure,
         with_models=options.get("with_models", True),
-        bases=[parse_location(str(base)) for base in options.get("bases", ())],
+        bases=parse_bases([str(base) for base in options.get("bases", ())]),
         want=None if want is None else read_want(Path(want)),
         roots=collect_depot_files(as_paths(options.get("roots", ()))),
         seal_to=_make_seal_to(options),
+        recorder=make_signer(recorder, None) if recorder and is_signed else None,
         attached=[read_foreign_file(path) for path in as_paths(options.get("attach", ()))],
         bill=options.get("bom", False),
         provenance=options.get("builder_id", "") if options.get("provenance") else None,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 from airgap.api import results
 from airgap.api.arguments import StrPath, as_paths
 from airgap.api.edge import edge
+from airgap.api.keys import PrivateKey, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
 from airgap.api.sealing import choose_identities
 from airgap.carrier.stock.form import Form
-from airgap.errors import UsageError
+from airgap.errors import ConfigurationError, UsageError
 from airgap.flow.bundle import model_signatures as models_own
 from airgap.flow.describe.bundle import describe_admission, describe_item, describe_signers
 from airgap.flow.disk_use import describe_peak
@@ -26,6 +27,8 @@ from airgap.flow.exporting.stock_archive import FORMATS
 from airgap.flow.importing import use_case
 from airgap.flow.importing.use_case import ImportRequest, find_only_item
 from airgap.flow.location.location import parse_location
+from airgap.flow.receipts.describe import describe_made, describe_witnessed
+from airgap.flow.receipts.make import ReceiptOptions
 from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.store import bentoml_objects
 
@@ -69,6 +72,12 @@ class ImportOptions(TypedDict, total=False):
     """If chunks are lacking, this file gets what the sender must know."""
     model_signatures: StrPath | None
     """A folder that gets the models' own signatures."""
+    receipt: StrPath | None
+    """A folder that gets a receipt, also of a refusal, for those who sent the bundle."""
+    recorder_key: StrPath | PrivateKey | None
+    """What signs the receipt: a key with the role recorder in the site's root."""
+    terse_receipt: bool
+    """Whether the receipt names nothing but the bundle id."""
     jobs: int | None
     """Threads; default: the processors there are."""
     progress: ProgressCallback | None
@@ -214,6 +223,8 @@ def _describe(done: use_case.ImportResult, *, dry_run: bool) -> dict[str, object
     return description | {
         "items": [{**describe_item(item), "outcome": outcome} for item, outcome in done.outcomes],
         "missing": list(done.missing),
+        "receipt": describe_made(done.receipt),
+        "witnessed": describe_witnessed(done.witnessed),
         "packages": list(map(describe_packages, packages)),
         "disk_use": list(map(describe_peak, done.peaks)),
         "bytes_written": sum(use_case.measure_written(done).values()),
@@ -261,10 +272,23 @@ def _make_request(
         licence_policy=None if policy is None else Path(policy),
         want=None if want is None else Path(want),
         model_signatures=None if signatures is None else Path(signatures),
+        receipt=None if dry_run else _make_receipt_options(options),
         jobs=options.get("jobs"),
         credentials=connector.credentials,
         transfer=connector.transfer,
     )
+
+
+def _make_receipt_options(options: ImportOptions) -> ReceiptOptions | None:
+    folder, key = options.get("receipt"), options.get("recorder_key")
+    if folder is None:
+        return None
+    if key is None:
+        raise ConfigurationError(
+            "There is no key to sign the receipt with.", "Give recorder_key= as well."
+        )
+    signer = make_signer(key, None)
+    return ReceiptOptions(Path(folder), signer, terse=options.get("terse_receipt", False))
 
 
 def _warn(text: str) -> None:

@@ -10,6 +10,7 @@ from airgap.api.results.bundles import (
     UsedWaiverDict,
 )
 from airgap.api.results.items import ItemDict, PlannedItemDict
+from airgap.api.results.receipts import MadeReceiptDict, WitnessedDict
 from airgap.api.results.space import DiskUsePeakDict
 
 __all__ = [
@@ -102,6 +103,10 @@ class ImportDict(TypedDict):
     """The items that it holds."""
     missing: list[str]
     """Models that a Bento needs and this machine lacks."""
+    receipt: MadeReceiptDict | None
+    """The receipt, if one was asked for."""
+    witnessed: list[WitnessedDict]
+    """The checkpoints of ledgers that came with the bundle."""
     packages: list[PackageDict]
     """The Python packages of the Bentos that are installed now."""
     disk_use: list[DiskUsePeakDict]

@@ -35,7 +35,7 @@ def approve(
     """
     from airgap.cli.signers import load_signer
     from airgap.flow.receipts.approve import approve_receipt
-    from airgap.flow.receipts.describe import describe_receipt, receipt_lines
+    from airgap.flow.receipts.describe import describe_approved, receipt_lines
 
     signer = load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     purpose = SigningPurpose("To leave the site", "Let this leave: the receipt of", "as approver")
@@ -44,17 +44,9 @@ def approve(
         show_signed(purpose, receipt_lines(receipt), receipt.bundle_id, is_named=yes)
 
     approved = approve_receipt(path, signer, confirm)
-    data = {
-        **describe_receipt(approved.receipt),
-        "file": str(approved.path),
-        "approvals": approved.approvals,
-        "approvals_needed": approved.demanded,
-        "may_leave": approved.may_leave,
-        "signed_by": signer.key.id,
-    }
     lines = [f"Approved with key {signer.key.id}"]
     if approved.demanded is None:
         lines.append("This machine has no root of the site: whether that is enough is unknown.")
     else:
         lines.append(f"{approved.approvals} of {approved.demanded} approvals: {approved.path}")
-    return Result(data, lines)
+    return Result(describe_approved(approved, signer.key.id), lines)

@@ -16,20 +16,13 @@ from airgap.cli.receipt.options import root_option
 def show(*, path: Path, root: Path | None) -> Result:
     """Show all that the receipt in FILE says, and whether the site has signed it."""
     from airgap.flow.receipts.accept import inspect_receipt, read_receipt_file
-    from airgap.flow.receipts.describe import describe_receipt, receipt_lines
+    from airgap.flow.receipts.describe import describe_shown, receipt_lines
 
     receipt, signed = inspect_receipt(read_receipt_file(path), root)
-    data = {
-        **describe_receipt(receipt),
-        "verified": signed is not None,
-        "signed_by": {"recorder": list(signed.recorders), "approver": list(signed.approvers)}
-        if signed
-        else None,
-    }
     lines = list(receipt_lines(receipt))
     if signed is None:
         lines.append("NOT VERIFIED: this machine has no root of the site; give --root FILE.")
     else:
         lines += [f"signed by recorder {key_id}" for key_id in signed.recorders]
         lines += [f"approved by {key_id}" for key_id in signed.approvers]
-    return Result(data, lines)
+    return Result(describe_shown(receipt, signed), lines)

@@ -4,20 +4,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from airgap.flow.receipts.accept import AcceptedReceipt
+from airgap.flow.receipts.approve import ApprovedReceipt
 from airgap.flow.receipts.confirmations import Confirmation, SiteHolds, Unconfirmed
 from airgap.flow.receipts.make import MadeReceipt
 from airgap.flow.receipts.witness import Witnessed
 from airgap.format.receipt import Receipt
 from airgap.printable import count_text
+from airgap.signing.receipts import SignedReceipt
 from airgap.times import format_time
 
 __all__ = [
     "describe_accepted",
+    "describe_approved",
     "describe_confirmation",
     "describe_holds",
     "describe_ledger",
     "describe_made",
     "describe_receipt",
+    "describe_shown",
     "describe_unconfirmed",
     "describe_witnessed",
     "receipt_lines",
@@ -116,6 +120,24 @@ def describe_accepted(accepted: AcceptedReceipt) -> dict[str, Any]:
             "recorder": list(accepted.signed.recorders),
             "approver": list(accepted.signed.approvers),
         },
+    }
+
+
+def describe_shown(receipt: Receipt, signed: SignedReceipt | None) -> dict[str, Any]:
+    """Describe a receipt that was read, and who signed it if it was verified."""
+    signers = signed and {"recorder": list(signed.recorders), "approver": list(signed.approvers)}
+    return {**describe_receipt(receipt), "verified": signed is not None, "signed_by": signers}
+
+
+def describe_approved(approved: ApprovedReceipt, key_id: str) -> dict[str, Any]:
+    """Describe a receipt that an approver has signed with a key."""
+    return {
+        **describe_receipt(approved.receipt),
+        "file": str(approved.path),
+        "approvals": approved.approvals,
+        "approvals_needed": approved.demanded,
+        "may_leave": approved.may_leave,
+        "signed_by": key_id,
     }
 
 

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+import airgap
+from airgap import results
+from airgap.errors import ConfigurationError
 from airgap.format.root import Root
 from airgap.format.site_rules import ReceiptRules
 from tests.support import stores
 from tests.support.sides import Ran, Side
 from tests.support.signers import make_root, person, pin, team, write_key, write_root
+from tests.support.typed_dicts import find_problems
 
 WEIGHTS = stores.noise(50_000).replace(b"%", b"%%") + b"%s"
 
@@ -334,3 +338,36 @@ def test_a_site_that_was_restored_finds_out_by_the_next_bundle(witnessed: Story)
     assert imported.code == 0, imported.err
     assert "own rewritten" in {seen["verdict"] for seen in imported.json["witnessed"]}
     assert "This machine's ledger" in imported.err
+
+
+def fits(value: object, hint: object) -> bool:
+    assert list(find_problems(value, hint)) == []
+    return True
+
+
+def test_in_python_it_is_the_same(story: Story) -> None:
+    depot, receipt = story.export("v1"), story.receipts
+    with story.isolated.here():
+        done = airgap.import_bundle(depot, receipt=receipt, recorder_key=story.key("ray"))
+        made = done["receipt"]
+        assert made is not None
+        shown = airgap.receipts.show(made["file"])
+        with pytest.raises(ConfigurationError, match="no key"):
+            airgap.import_bundle(depot, receipt=receipt)
+    assert fits(done, results.ImportDict)
+    assert fits(shown, results.ShownReceiptDict)
+    assert shown == story.isolated.run("receipt", "show", made["file"], "--json").json
+    with story.connected.here():
+        (missing,) = airgap.receipts.list_missing()
+        accepted = airgap.receipts.accept(made["file"], root=story.root_file)
+        (row,) = airgap.receipts.list_accepted("ward")
+        held = airgap.receipts.holds("ward")
+        approved = airgap.receipts.approve(made["file"], key=story.key("eve"))
+    assert fits(missing, results.UnconfirmedDict)
+    assert fits(accepted, results.AcceptedReceiptDict)
+    assert fits(row, results.ConfirmationDict)
+    assert fits(held, results.SiteHoldsDict)
+    assert fits(approved, results.ApprovedReceiptDict)
+    assert held["exported_here"] == [done["bundle"]]
+    listed = story.connected.run("receipt", "list", "--json").json
+    assert listed == {"receipts": [row]}
