@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from airgap.carrier.depot import Depot
 from airgap.carrier.local_depot import DepotReader, DepotWriter
 from airgap.carrier.port import Volume
 from airgap.codec.buffer import Buffer
@@ -29,6 +30,7 @@ from airgap.flow.media.volumes import (
     repair_packs,
 )
 from airgap.flow.progress import Progress
+from airgap.flow.publishing.stamped_files import leave_out_other_chains
 from airgap.format import layout, parity
 from airgap.format.manifest import Pack
 
@@ -250,9 +252,9 @@ class _Joining:
             for digest in group.parity
             if self._here.size_of(digest, is_parity=True) is not None
         ]
-        self._writer.publish(
-            contents.bundle, contents.raw, contents.envelopes, self._packs, digests
-        )
+        depot = Depot(self._writer.transport)
+        files = leave_out_other_chains(depot, contents.bundle, contents.envelopes)
+        self._writer.publish(contents.bundle, contents.raw, files, self._packs, digests)
 
     def situation(self, failed: Mapping[int, AirgapError]) -> MissingVolumes:
         """Return what the labels say about missing packs."""

@@ -1,13 +1,14 @@
 """A bundle is published so that it is whole afterwards, also while gc runs (format §23)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from airgap.carrier.depot import Depot
 from airgap.carrier.port import BundleWriter
 from airgap.errors import MissingError
 from airgap.flow.progress import Progress
+from airgap.flow.publishing.stamped_files import leave_out_other_chains
 from airgap.flow.publishing.sweep import Clock, await_sweeps
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
@@ -60,10 +61,13 @@ def publish(
         SweptError: packs are gone, or the bundle is deleted again and again.
         AirgapError: as ``BundleWriter.publish``.
     """
-    writer.publish(signed.bundle, signed.manifest, dict(signed.files), signed.packs)
     if writer.transport is None:
+        writer.publish(signed.bundle, signed.manifest, dict(signed.files), signed.packs)
         return
     depot = Depot(writer.transport)
+    files = leave_out_other_chains(depot, signed.bundle, signed.files)
+    signed = replace(signed, files=files)
+    writer.publish(signed.bundle, signed.manifest, dict(signed.files), signed.packs)
     checksums = layout.checksums_name(signed.bundle).rpartition("/")[2]
     published = BundleFiles(signed.bundle, {*signed.files, checksums}, signed.packs)
     for _ in range(_ROUNDS):

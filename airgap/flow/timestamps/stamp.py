@@ -127,6 +127,14 @@ def _refuse_end(stampable: Stampable, stamped: StampedFile) -> None:
             f"{stampable.location} lacks {stamped.next_file}, and has later stamps.",
             "Copy the missing one from another copy of the bundle: a new one would not fit them.",
         )
+    data = stamped.data
+    for file, raw in stamped.chain:
+        if not time_stamps.decode_stamp(raw, file).fits(data):
+            raise ConflictError(
+                f"{file} of {stampable.location} is not over the file before it.",
+                "Copy the stamps from another copy of the bundle: another one would prove nothing.",
+            )
+        data = raw
     if len(stamped.chain) >= limits.STAMPS:
         raise ConflictError(
             f"{stampable.location} has the most stamps of {stamped.file}: {limits.STAMPS}.",

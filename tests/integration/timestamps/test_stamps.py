@@ -16,8 +16,17 @@ from airgap.format.root import Root
 from airgap.format.site_rules import SiteRules, TimestampAuthority
 from tests.servers.scripted import Request, Scripted, reply
 from tests.support import stores
+from tests.support.recorded_site import make_recorded_site
 from tests.support.sides import Side
-from tests.support.signers import make_root, person, pin, team, write_key, write_root
+from tests.support.signers import (
+    make_root,
+    person,
+    pin,
+    signatures,
+    team,
+    write_key,
+    write_root,
+)
 from tests.support.stamp_authority import YEAR, StampAuthority
 
 TSA = StampAuthority("Site", end=100 * YEAR, years=120)
@@ -313,6 +322,21 @@ def test_a_checkpoint_is_stamped_beside_itself(
     assert ward.run(*words).code == 14
 
 
+def test_a_ledgers_own_checkpoint_is_stamped(tsa: str, top: Path, tmp_path: Path) -> None:
+    """One stamp covers every entry below the checkpoint."""
+    (tmp_path / "recorded").mkdir()
+    site = make_recorded_site(tmp_path / "recorded")
+    out = tmp_path / "ward.checkpoint"
+    site.ledger("checkpoint", "--key", site.key(), "-o", out)
+
+    words = ("timestamp", out, "--tsa", tsa, "--certificate", top / "tsa.pem")
+
+    assert site.run(*words).code == 0
+    assert "names no authority" in site.run("timestamp", out).out
+    assert (tmp_path / "ward.checkpoint.1.tsr").exists()
+    site.ledger("verify", out)
+
+
 def test_the_same_in_python(top: Path, ward: Side, tsa: str, tmp_path: Path) -> None:
     depot = top / "depot"
     with ward.here():
@@ -343,6 +367,56 @@ def test_a_root_names_an_authority_by_the_top_of_its_chain(top: Path, ward: Side
     )
 
     assert (ran.code, "is not self-signed" in ran.err) == (2, True)
+
+
+def test_a_copy_with_other_stamps_leaves_those_that_are_there(
+    top: Path, ward: Side, tsa: str
+) -> None:
+    """Two people stamp two copies; then one is copied over the other."""
+    words = ("--tsa", tsa, "--certificate", top / "tsa.pem")
+    shutil.copytree(top / "depot", top / "other")
+    for name in ("depot", "other"):
+        assert ward.run("timestamp", top / name, *words).code == 0
+        assert ward.run("timestamp", top / name, *words, "--renew").code == 0
+    assert ward.run("timestamp", top / "other", *words, "--renew").code == 0
+    before = {path.name: path.read_bytes() for path in (top / "depot").rglob("*.tsr")}
+
+    assert ward.run("copy", top / "other", top / "depot").code == 0
+
+    assert {path.name: path.read_bytes() for path in (top / "depot").rglob("*.tsr")} == before
+    shutil.copytree(top / "depot", top / "older")
+    assert ward.run("timestamp", top / "depot", *words, "--renew").code == 0
+    assert ward.run("copy", top / "depot", top / "older").code == 0
+    assert len(list((top / "older").rglob("*.tsr"))) == 3
+
+
+def test_another_signature_by_the_same_key_does_not_take_the_place_of_a_stamped_one(
+    top: Path, ward: Side, tsa: str
+) -> None:
+    shutil.copytree(top / "depot", top / "other")
+    words = ("--tsa", tsa, "--certificate", top / "tsa.pem")
+    assert ward.run("timestamp", top / "depot", *words).code == 0
+    (envelope,) = (top / "depot" / "bundles").rglob("*.dsse")
+    stamped = envelope.read_bytes()
+    (other,) = (top / "other" / "bundles").rglob("*.dsse")
+    (another,) = signatures("builder", b"another form of it", "bob")
+    other.write_bytes(another)
+
+    assert ward.run("copy", top / "other", top / "depot").code == 0
+
+    assert envelope.read_bytes() == stamped
+    assert ward.run("verify", top / "depot", "--as-of", later()).code == 0
+
+
+def test_a_chain_that_does_not_fit_is_not_renewed(top: Path, ward: Side, tsa: str) -> None:
+    words = ("timestamp", top / "depot", "--tsa", tsa, "--certificate", top / "tsa.pem")
+    assert ward.run(*words).code == 0
+    (stamp,) = (top / "depot").rglob("*.tsr")
+    stamp.write_bytes(TSA.stamp(b"something else", time.time()))
+
+    ran = ward.run(*words, "--renew")
+
+    assert (ran.code, "not over the file before it" in ran.err) == (14, True)
 
 
 def test_of_several_bundles_none_is_chosen(top: Path, ward: Side) -> None:
