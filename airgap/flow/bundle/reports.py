@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.format import layout
-from airgap.format.attachment import STATEMENT, parse_attachment_file
+from airgap.format.attachment import FINDINGS, STATEMENT, parse_attachment_file
 from airgap.format.root import Root
 from airgap.printable import size_text
 from airgap.signing.statements import Judged, judge_statement
@@ -40,6 +40,8 @@ _VERDICTS: Final = {
     "does not match": "the signature is NOT that of {role} {key_id}: do not rely on it",
     "not checked": "not checked by airgap",
 }
+_OTHER_COMMANDS: Final = "not checked by this command"
+"""Of time stamps and checkpoints, which ``verify --as-of`` and imports look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ def attachment_lines(files: Sequence[AttachedFile]) -> list[str]:
     for attached in files:
         judged = attached.judged
         verdict = _VERDICTS[judged.verdict].format(role=judged.role, key_id=judged.key_id)
+        if parse_attachment_file(attached.file) not in (FINDINGS, STATEMENT):
+            verdict = _OTHER_COMMANDS
         lines += [f"attachment {attached.file} ({size_text(attached.size)})", f"  {verdict}"]
         lines += [f"  {judged.predicate_type}"] if judged.predicate_type else []
     return lines

@@ -16,6 +16,7 @@ from tests.support import sides, stores
 from tests.support import signers as people
 from tests.support.faults import Fault, Launcher
 from tests.support.sides import Side, Site
+from tests.support.typed_dicts import find_problems
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,17 @@ def test_list_and_inspect_mark_them_as_not_checked(office: Office) -> None:
     assert PROVENANCE in inspected
 
 
+def test_what_another_command_checks_is_not_said_to_be_unchecked(
+    office: Office, tmp_path: Path
+) -> None:
+    stamp = tmp_path / "builder.tsr"
+    stamp.write_bytes(b"stamp")
+    depot = shutil.copytree(office.location("depot"), tmp_path / "depot")
+    assert office.side.run("attach", depot, stamp).code == 0
+
+    assert "not checked by this command" in office.side.run("inspect", depot).out
+
+
 def test_an_attestation_is_stated_at_the_same_moment(office: Office) -> None:
     said = office.statement("scanner")
     claims = airgap.inspect(office.location("depot"))["signatures"]
@@ -166,8 +178,9 @@ def test_where_nothing_can_be_attached_it_is_refused(office: Office, tmp_path: P
     ):
         ran = office.side.run("export", "shop:v1", "-o", tmp_path / "x.bento", *key, *words)
         assert (ran.code, list(tmp_path.iterdir())) == (2, [])
-    stock = tmp_path / "y.bento"
-    assert office.side.run("export", "shop:v1", "-o", stock, *key).code == 0
+    stock = tmp_path / "y"
+    ran = office.side.run("export", "shop:v1", "-o", stock, "--format", "folder", *key)
+    assert ran.code == 0, ran.err
     before = stores.snapshot(tmp_path)
     ran = office.side.run("approve", stock, "--intoto", "--key", office.scanner)
     assert (ran.code, stores.snapshot(tmp_path)) == (2, before)
@@ -199,5 +212,7 @@ def test_python_says_the_same(office: Office, tmp_path: Path) -> None:
     files = [row["file"] for row in airgap.inspect(tmp_path / "depot")["attachments"]]
 
     assert (collected["form"], collected["count"], collected["verified"]) == ("file", 2, False)
+    assert not list(find_problems(collected, airgap.results.EvidenceDict))
+    assert not list(find_problems(attached, airgap.results.AttachedFileDict))
     assert [file.partition(".")[0] for file in files] == ["again", "model", "provenance"]
     assert attached["file"] in files
