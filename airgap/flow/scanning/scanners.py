@@ -77,8 +77,8 @@ def _read_clamav(answer: ScannerAnswer, paths: Sequence[str]) -> dict[str, str]:
         if matched is None:
             continue
         path, result = matched["path"], matched["answer"]
-        is_clean = result in {"OK", "Empty file"} and results.get(path, CLEAN) == CLEAN
-        results[path] = CLEAN if is_clean else result
+        if results.get(path, CLEAN) == CLEAN:  # a second line takes nothing back
+            results[path] = CLEAN if result in {"OK", "Empty file"} else result
     return results
 
 
