@@ -359,7 +359,8 @@ airgap rehearse /media/usb/depot --bento summarizer:v2 --report proof.json
 # Say what the files of a bundle would run
 airgap scan /media/usb/depot
 # Ask a scanner too, and sign the report
-airgap scan /media/usb/depot --with clamscan --report scan.json --sign scanner.key
+airgap scan /media/usb/depot --with clamscan --report scan.json \
+    --sign scanner.key
 # Take in the receipts that came back from a site
 airgap receipt accept ward.production.7.3f2a9c4177e012ab.9.receipt.json \
     --root ward.root.msgpack

@@ -1,4 +1,4 @@
-"""Options of commands that speak https to a server that is no depot: a registry, an authority."""
+"""Options of commands that speak https to another server than a depot: a registry, an authority."""
 
 from collections.abc import Callable
 from functools import update_wrapper

@@ -56,7 +56,7 @@ def open_without_waiting(path: Path | str, flags: int = 0, folder: int | None = 
 
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[Path]:
-    """Open a folder that is not a link; give a path that stays its own, whoever takes its name.
+    """Open a folder that is not a link; give a path that is its own though others take its name.
 
     A member of the group that shares the folder above could otherwise put a link in its place
     between two uses of its name.
