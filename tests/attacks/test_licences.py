@@ -207,6 +207,17 @@ def test_what_comes_by_a_pipe_is_refused(export: Export, isolated: Side, policy:
     assert not list(isolated.bentoml.glob("bentos/*")) or before
 
 
+def test_what_nobody_signed_is_judged_too(export: Export, isolated: Side, policy: Path) -> None:
+    archive = export({"src": b""}, to="shop.bento")
+    policy.write_text('unknown = "refuse"\n')
+    for path in archive.parent.glob("shop.bento.*"):
+        path.unlink()
+    options = ("--insecure-allow-unsigned", "--license-policy", policy)
+
+    expect_refusal(isolated, "import", archive, *options, error=PolicyError)
+    assert not list(isolated.top.rglob("staging"))
+
+
 def test_what_is_installed_already_is_judged_too(
     export: Export, isolated: Side, policy: Path
 ) -> None:

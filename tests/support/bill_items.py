@@ -40,14 +40,16 @@ def safetensors(metadata: Mapping[str, str] | None) -> bytes:
     return struct.pack("<Q", len(raw)) + raw + bytes(4)
 
 
-def wheel(name: str, *headers: str, version: str = "1.0") -> bytes:
-    """A wheel whose METADATA has these headers, the same every time."""
+def wheel(
+    name: str, *headers: str, version: str = "1.0", method: int = zipfile.ZIP_DEFLATED
+) -> bytes:
+    """A wheel whose METADATA has these headers; the same everywhere if it is only stored."""
     lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}", *headers, "", "Text"]
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(made, "w") as archive:
         archive.writestr(zipfile.ZipInfo(f"{name}.py"), "VERSION = 1\n")
         member = zipfile.ZipInfo(f"{name}-{version}.dist-info/METADATA")
-        member.compress_type = zipfile.ZIP_DEFLATED
+        member.compress_type = method
         archive.writestr(member, "\n".join(lines))
     return made.getvalue()
 

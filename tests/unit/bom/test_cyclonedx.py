@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -11,17 +12,25 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from airgap.bom.bill import Bill
+from airgap.bom.bill import Bill, BilledItem, list_subjects
 from airgap.bom.cyclonedx import SpecVersion, encode_bill, make_serial_number, write_bill
+from airgap.bom.facts import Facts
 from airgap.printable import is_printable
+from airgap.version import __version__
 from tests.support import bill_items, closure_items, forge
 from tests.support.bill_items import COMMIT, LICENCE_TEXTS, make_bill
+from tests.support.sides import REPOSITORY
 
 TEMPLATE = "{{ messages }}"
 WHEELS = {
-    "alpha-1.0-py3-none-any.whl": bill_items.wheel("alpha", "License-Expression: MIT AND ISC"),
-    "beta-2.0-py3-none-any.whl": bill_items.wheel("beta", "License: Proprietary", version="2.0"),
-    "gamma-3.0-py3-none-any.whl": bill_items.wheel("gamma", version="3.0"),
+    f"{name}-{version}-py3-none-any.whl": bill_items.wheel(
+        name, *headers, version=version, method=zipfile.ZIP_STORED
+    )
+    for name, version, headers in (
+        ("alpha", "1.0", ["License-Expression: MIT AND ISC"]),
+        ("beta", "2.0", ["License: Proprietary"]),
+        ("gamma", "3.0", []),
+    )
 }
 VERSIONS: tuple[SpecVersion, ...] = ("1.6", "1.7")
 
@@ -265,3 +274,25 @@ def find_unprintable(value: object) -> list[str]:
         return [] if is_printable(value) else [value]
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     return [text for part in parts for text in find_unprintable(part)]
+
+
+GOLDEN = REPOSITORY / "tests" / "vectors" / "bom" / "everything.cdx.json"
+
+
+def test_the_bytes_are_those_of_the_vector() -> None:
+    """It is never written again silently: another reader may have kept the digest of a bill."""
+    text = encode_bill(write_bill(everything(), "1.6")).decode()
+
+    assert text.replace(f'"version": "{__version__}"', '"version": "VERSION"') == GOLDEN.read_text()
+
+
+def test_a_policy_decides_about_packages_in_place_of_their_wheelhouse() -> None:
+    labels = [subject.label for subject in list_subjects(everything().items)]
+
+    assert {"wheel alpha==1.0", "wheel beta==2.0", "wheel gamma==3.0"} < set(labels)
+    assert not [label for label in labels if label.startswith("wheelhouse")]
+    house = everything().items[3]
+    unread = BilledItem(house.item, Facts())
+    (subject,) = list_subjects([unread])
+    assert subject.label.startswith("wheelhouse ")
+    assert subject.licences.unreadable
