@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from airgap.disk.named_files import read_named
-from airgap.errors import ConfigurationError, CorruptError, NotTrustedError, PolicyError
+from airgap.errors import ConfigurationError, NotTrustedError, PolicyError
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_to_sign import load_known_root
 from airgap.flow.ledger.record import EventRecord, record_event
@@ -94,21 +94,14 @@ def read_receipt_file(path: Path) -> bytes:
     """Read the file of a receipt.
 
     Raises:
-        ConfigurationError: it cannot be read.
-        CorruptError: it is too long to be one.
+        ConfigurationError: it cannot be read, or is too long to be one.
     """
     try:
-        raw = read_named(path, limits.RECEIPT_FILE_BYTES)
+        return read_named(path, limits.RECEIPT_FILE_BYTES)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", "Give a .receipt.json file."
         ) from error
-    if len(raw) > limits.RECEIPT_FILE_BYTES:
-        raise CorruptError(
-            f"{path} has more than {limits.RECEIPT_FILE_BYTES:,} bytes, and no receipt has.",
-            "Get the receipt again from the site.",
-        )
-    return raw
 
 
 def inspect_receipt(raw: bytes, path: Path | None) -> tuple[Receipt, SignedReceipt | None]:

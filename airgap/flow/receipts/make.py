@@ -129,7 +129,7 @@ def make_receipt(
             raise MissingError(
                 f"The ledger of site {site} does not say what became of bundle"
                 f" {fate.bundle.hex()}.",
-                "Import the bundle again.",
+                "If the history was reset since, only the next bundle gets a receipt.",
             )
         receipt = shorten(_fill(fate, options, root, reading, index))
         payload = encode_receipt(receipt)

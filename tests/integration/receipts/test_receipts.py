@@ -1,5 +1,6 @@
 """What becomes of bundles at a site comes back to those who sent them (format §29)."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass, replace
@@ -371,3 +372,69 @@ def test_in_python_it_is_the_same(story: Story) -> None:
     assert held["exported_here"] == [done["bundle"]]
     listed = story.connected.run("receipt", "list", "--json").json
     assert listed == {"receipts": [row]}
+
+
+def test_an_import_whose_receipt_cannot_be_written_says_that_it_is_done(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot = story.export("v1")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airgap.flow.receipts.make.durable.make_folder", refuse)
+        ran = story.take(depot)
+    assert ran.code == 15
+    assert "The bundle was imported, but there is no receipt" in ran.json["error"]["message"]
+    again = story.take(depot).json["receipt"]
+    assert Path(again["file"]) == only_receipt(story)
+
+
+def test_what_counted_stands_in_a_receipt(tmp_path: Path) -> None:
+    root = make_root(recorder=team("ray"), approver=team("dan eve"), scanner=team("kim"))
+    story = make_story(tmp_path, replace(root, created_at=7))
+    write_key(tmp_path / "keys", "kim")
+    depot, report = story.export("v1"), tmp_path / "report.txt"
+    report.write_text("clean")
+    scan = ("--role", "scanner", "--findings", report, "--key", story.key("kim"))
+    assert story.connected.run("attest", depot, *scan).code == 0
+    assert story.connected.run("approve", depot, "--key", story.key("eve")).code == 0
+    made = story.take(depot)
+    assert made.code == 0, made.err
+    shown = story.isolated.run("receipt", "show", made.json["receipt"]["file"], "--json").json
+    assert shown["levels"] == ["AIRGAP_APPROVERS_1", "AIRGAP_BUILDERS_1", "AIRGAP_SCANNERS_1"]
+    names = [
+        entry["file"].split(".")[0] + Path(entry["file"]).suffix for entry in shown["evidence"]
+    ]
+    assert sorted(names) == [
+        *("approver.attestation", "approver.dsse", "builder.dsse"),
+        *("scanner.attestation", "scanner.dsse"),
+    ]
+    for entry in shown["evidence"]:
+        file = depot / "bundles" / made.json["bundle"] / entry["file"]
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == entry["sha256"]
+
+
+def test_an_attachment_that_is_no_checkpoint_is_passed_over(witnessed: Story) -> None:
+    depot = export_recorded(witnessed, "v1")
+    (file,) = depot.glob("bundles/*/*.checkpoint")
+    good = file.read_bytes()
+    bad = {"a" * 16: b"{}", "b" * 16: good.replace(b'"', b"'"), "c" * 16: good + b"\n"}
+    for name, data in bad.items():
+        file.with_name(f"{name}.{'0' * 64}.checkpoint").write_bytes(data)
+    imported = witnessed.take(depot)
+    assert imported.code == 0, imported.err
+    assert [seen["verdict"] for seen in imported.json["witnessed"]] == ["first"]
+    assert imported.err.count("is passed over") == 3
+
+
+def test_the_checkpoint_travels_in_a_file_too(witnessed: Story) -> None:
+    stores.add_model(witnessed.connected, "ranker:v1", {"w": WEIGHTS % b"v1"})
+    path = witnessed.top / "bundle.airgap"
+    keys = ("--key", witnessed.key("bob"), "--recorder-key", witnessed.key("rob"))
+    ran = witnessed.connected.run(
+        "export", "--model", "ranker:v1", "-o", path, "--audience", "ward", *keys
+    )
+    assert ran.code == 0, ran.err
+    assert len(witnessed.take(path).json["witnessed"]) == 1
