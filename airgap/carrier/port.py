@@ -219,7 +219,8 @@ class BundleWriter(Protocol):
     def put_pack(self, digest: bytes, parts: list[Buffer]) -> bool:
         """Store a pack; return False if it was there already (and was checked).
 
-        The parts are handed over: the list may be empty afterwards.
+        The parts are handed over: the list may be empty afterwards. Their bytes are not used any
+        more when it returns.
         """
         ...
 

@@ -19,7 +19,7 @@ from airgap.format.envelope import Role, refuse_too_many
 from airgap.format.manifest import Manifest, Pack
 from airgap.format.root import SignedRoot
 from airgap.format.seal import Seal
-from airgap.sealing.age_file import NoIdentityError, decrypt
+from airgap.sealing.age_file import NoIdentityError, decrypt, decrypt_into
 from airgap.sealing.age_keys import AgeIdentity, parse_identity
 
 __all__ = ["ReadPack", "Repair", "UnsealedPacks", "UnsealedReader", "check_inner", "unseal"]
@@ -195,12 +195,12 @@ class UnsealedPacks:
         self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
     ) -> Iterator[ReadPack]:
         """Yield index and plain bytes of each wanted pack; see ``PackSource``."""
-        del memory  # what is read into it is not what is yielded
-        read = self.sealed.read_packs(self.index, wanted)
+        encrypted = BufferPool(max((pack.size for pack in self.index), default=0) + 1)
+        read = self.sealed.read_packs(self.index, wanted, encrypted)
+        work = partial(self._open, packs, encrypted, memory)
         with run_workers(1) as hasher, run_workers(1) as opener:
             authentic = map_in_order(hasher, self._authenticate, read, _AT_WORK)
-            repaired = self.repair(authentic)
-            yield from map_in_order(opener, partial(self._open, packs), repaired, _AT_WORK)
+            yield from map_in_order(opener, work, self.repair(authentic), _AT_WORK)
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
         """Return those of these files that are in the seal."""
@@ -218,19 +218,34 @@ class UnsealedPacks:
             "It was changed or damaged on the way: copy this file from its source again.",
         )
 
-    def _open(self, packs: Sequence[Pack], read: ReadPack) -> ReadPack:
+    def _open(
+        self,
+        packs: Sequence[Pack],
+        encrypted: BufferPool,
+        memory: BufferPool | None,
+        read: ReadPack,
+    ) -> ReadPack:
         """Decrypt a pack, and take its padding off."""
         number, data = read
         if isinstance(data, AirgapError):
-            return number, data
+            return read
         size = packs[number].size
-        exact = seals.round_up(size, seals.PACK_STEP)
+        rest = b""
+
+        def fill(view: memoryview) -> int:
+            nonlocal rest
+            exact = seals.round_up(size, seals.PACK_STEP)
+            rest = decrypt_into(data, [self.epoch], view, exact)
+            return len(view)
+
         try:
-            plain = decrypt(data, [self.epoch], limit=exact, exact=exact)
+            plain = (memory or BufferPool(size)).fill(size, fill)
         except AirgapError as error:
             return number, error
-        if plain.count(0, size) != exact - size:
+        finally:
+            encrypted.give_back(data)
+        if rest.strip(b"\0"):
             return number, CorruptError(
-                f"Pack {number + 1} in {self.location} has another padding than zeros.", _HINT
+                f"Pack {number + 1} in {self.location} has other padding than zeros.", _HINT
             )
-        return number, memoryview(plain)[:size]
+        return number, plain

@@ -4,11 +4,11 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Final
 
 from airgap.carrier.port import BundleWriter
 from airgap.codec.buffer import Buffer
+from airgap.disk.buffers import BufferPool
 from airgap.disk.os_errors import translate_errors
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
@@ -86,6 +86,7 @@ class SealedWriter:
     """It has none to publish by: ``publish`` here does all of it."""
     _epoch: AgeIdentity = field(init=False)
     _known: dict[bytes, SealedPack] = field(init=False)
+    _memory: BufferPool = field(default_factory=lambda: BufferPool(limits.SEALED_PACK_BYTES))
 
     def __post_init__(self) -> None:
         """Continue the epoch of the depot, or begin one."""
@@ -118,12 +119,15 @@ class SealedWriter:
         if known is not None and not self.below.lacks(_make_pack(known, 0)):
             return False
         padding = seal.pad(sum(map(len, parts)), seal.PACK_STEP)
-        file = encrypt(chain(parts, [padding]), [self._epoch.recipient])
+        file = encrypt([*parts, padding], [self._epoch.recipient], self._memory)
         parts.clear()
         beginning = hashlib.sha256(file[:CHUNK_BYTES]).digest()
         sealed = SealedPack(hashlib.sha256(file).digest(), len(file), beginning)
         self._known[digest] = sealed
-        return self.below.put_pack(sealed.digest, [memoryview(file)])
+        try:
+            return self.below.put_pack(sealed.digest, [file])
+        finally:
+            self._memory.give_back(file)
 
     def publish(
         self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]

@@ -13,6 +13,7 @@ from airgap.sealing.age_file import (
     AgePayloadError,
     NoIdentityError,
     decrypt,
+    decrypt_into,
     encrypt,
 )
 from airgap.sealing.age_keys import generate_identity, parse_identity, parse_recipient
@@ -54,7 +55,11 @@ def test_what_is_encrypted_is_decrypted_and_has_the_size_foretold(
     file = encrypt(parts, [identity.recipient])
     header = age_header.parse(bytes(file[: limits.AGE_HEADER_BYTES]))
     assert len(file) == header.length + measure_payload(size)
-    assert decrypt(file, [identity], limit=size, exact=size) == plain[:size]
+    assert decrypt(file, [identity], limit=size) == plain[:size]
+    for held in (0, size // 2, size):
+        view = memoryview(bytearray(held))
+        rest = decrypt_into(file, [identity], view, size)
+        assert view.tobytes() + rest == plain[:size]
 
 
 @pytest.mark.parametrize("post_quantum", [True, False])
@@ -101,7 +106,7 @@ def test_a_size_is_refused_before_anything_is_decrypted() -> None:
     with pytest.raises(AgePayloadError, match="longer than the 99 bytes"):
         decrypt(file, [], limit=99)
     with pytest.raises(AgePayloadError, match="expected 133"):
-        decrypt(file, [], limit=100, exact=101)
+        decrypt_into(file, [], memoryview(b""), 101)
 
 
 def test_without_ml_kem_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
