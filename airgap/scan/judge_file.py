@@ -1,6 +1,7 @@
 """Finds out what a file is, by its content, and judges it (format §32.1)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO, Final
 
 from airgap.scan.archives import MemberJudge, judge_tar, judge_zip
@@ -27,6 +28,7 @@ from airgap.scan.zips import LOCAL_MARK, find_zip_end
 __all__ = ["judge_file"]
 
 _DEEPEST: Final = 3
+_LONGEST: Final = 300
 _NATIVE: Final = (
     *(b"\x7fELF", b"\0asm", b"BC\xc0\xde", b"!<arch>\n", b"\xca\xfe\xba\xbe"),
     *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"MZ"),
@@ -48,11 +50,17 @@ def judge_file(name: str, stream: BinaryIO, size: int) -> Judgment:
     follow is refused, with the reason, and so is what makes the gate fail.
     """
     try:
-        return _judge(name, Content(stream, 0, size, Budget()), 0)
+        judgment = _judge(name, Content(stream, 0, size, Budget()), 0)
+        return replace(judgment, reasons=tuple(map(_make_printable, judgment.reasons)))
     except Unreadable as error:
-        return refused("unknown", str(error))
+        return refused("unknown", _make_printable(str(error)))
     except (Exception, RecursionError) as error:  # noqa: BLE001 -- a file must not pass by a fault
         return refused("unknown", f"the gate failed on it ({type(error).__name__})")
+
+
+def _make_printable(reason: str) -> str:
+    """Return one short line: a reason has names in it that the file has made up."""
+    return "".join(char if char.isprintable() else "?" for char in reason)[:_LONGEST]
 
 
 def _judge(name: str, content: Content, depth: int) -> Judgment:
@@ -63,13 +71,14 @@ def _judge(name: str, content: Content, depth: int) -> Judgment:
     def judge_member(member: str, part: Content) -> Judgment:
         return _judge(member, part, depth + 1)
 
-    judgment = _judge_content(name, content, judge_member)
     program = name_program(name)
+    if program and is_text(content) and not find_name(content):  # not data, whatever is in it
+        return code(program.removeprefix("a "), f"its name says that it is {program}")
+    judgment = _judge_content(name, content, judge_member)
     if program and not (name.lower().endswith(".pth") and judgment.form in _CHECKPOINTS):
         form = program.removeprefix("a ")
         by_name = code(form, f"its name says that it is {program}")
-        is_other = judgment.verdict != "refused" or judgment.form == "text"
-        return by_name if is_other else join(form, [by_name, judgment])
+        return by_name if judgment.verdict != "refused" else join(form, [by_name, judgment])
     return judgment
 
 

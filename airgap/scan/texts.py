@@ -15,6 +15,7 @@ from airgap.scan.verdicts import Judgment, Unreadable, code, inert, join, refuse
 __all__ = ["is_text", "judge_text"]
 
 _JSON_BYTES: Final = 48 * 1024 * 1024
+_JSON_VALUES: Final = 6_000_000
 _TEXT_BYTES: Final = 256 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
@@ -140,6 +141,8 @@ class _Object(list[tuple[str, object]]):
 
 
 def _parse(data: bytes) -> object:
+    values = data.count(b",") + data.count(b":")
+    demand(values <= _JSON_VALUES, f"it has about {values:,} values")
     return json.loads(data.decode(), object_pairs_hook=_Object)
 
 

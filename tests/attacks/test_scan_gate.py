@@ -46,6 +46,12 @@ def test_an_attack_on_an_earlier_gate_is_refused(case: Case) -> None:
     assert judge_case(case) == "refused"
 
 
+def test_reasons_have_nothing_that_a_terminal_obeys() -> None:
+    (case,) = (case for case in REFUSED if case.name == "escapes.pkl")
+    judgment = judge_file(case.name, io.BytesIO(case.data), len(case.data))
+    assert judgment.reasons == ("it asks for a?[2J?.b",)
+
+
 def test_a_program_in_disguise_is_code() -> None:
     disguised = [case for case in HOSTILE_CASES if case.verdict == "code"]
     assert [case.name for case in disguised if judge_case(case) != "code"] == []

@@ -43,6 +43,8 @@ def _disguised_pickles() -> Iterator[tuple[str, bytes]]:
     yield "instance.txt", b"(S'true'\nios\nsystem\n."
     yield "registry.bin", b"\x82\x01."
     yield "unmarked-names.txt", b"Vos\nVsystem\n\x93."
+    yield "escapes.pkl", b"\x80\x04" + text("a\x1b[2J\n") + text("b") + b"\x93."
+    yield "many-values.json", b"[" + b"0," * 6_000_001 + b"0]"
     yield "cut-line.txt", b"cos\nsystem"
     yield "carriage.txt", b"cos\r\nsystem\n."
     yield "frame.pkl", b"\x80\x04\x95" + struct.pack("<Q", 5) + SYSTEM
@@ -307,6 +309,8 @@ def _hidden_code() -> Iterator[tuple[str, bytes]]:
     yield "lines.jsonl", b"{}\n" + named + b"\n"
     yield "repeated.json", b'{"auto_map": {"A": "m.A"}, "auto_map": {}}'
     yield "picture.py", b"GIF89a = 1\n"
+    yield "tags.py", b"TAG = '!!python/object:a'\n"
+    yield "script.js", b"if (a !== '!x%20y') { }\n"
     yield "unknown.suffix", b"hello\n"
     yield "hydra.yaml", b"a:\n  _target_: os.system\n"
     yield "model.yaml", b"name: a\nmodule: evil.loader\n"
