@@ -15,9 +15,11 @@ from airgap.errors import StorageError
 
 __all__ = [
     "append",
+    "extend",
     "flush",
     "make_folder",
     "move_file",
+    "overwrite",
     "replace_file",
     "sync_file",
     "sync_file_system",
@@ -142,6 +144,36 @@ def append(path: Path, size: int, data: bytes) -> None:
             with suppress(OSError):
                 os.ftruncate(descriptor, size)
             raise
+    finally:
+        os.close(descriptor)
+
+
+def extend(path: Path, size: int, data: bytes) -> None:
+    """Append to a file that has exactly ``size`` bytes; nothing if it has others. Not synced.
+
+    Raises:
+        OSError: there is no such file, or the disk refused.
+    """
+    descriptor = os.open(path, _APPEND)
+    try:
+        if os.fstat(descriptor).st_size == size:
+            os.pwrite(descriptor, data, size)
+    finally:
+        os.close(descriptor)
+
+
+def overwrite(path: Path, offset: int, data: bytes) -> None:
+    """Write ``data`` over what a file has from ``offset`` on.
+
+    Raises:
+        OSError: the disk refused; what the file has there is then unknown.
+    """
+    descriptor = os.open(path, _APPEND)
+    try:
+        written = 0
+        while written < len(data):
+            written += os.pwrite(descriptor, data[written:], offset + written)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

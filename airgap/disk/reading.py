@@ -21,6 +21,7 @@ __all__ = [
     "open_regular",
     "read_bounded",
     "read_exactly",
+    "read_from",
     "read_if_exists",
     "read_open",
     "read_small",
@@ -137,6 +138,22 @@ def read_if_exists(path: Path, limit: int) -> bytes | None:
     """
     try:
         return read_small(path, limit, os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+
+
+def read_from(path: Path, offset: int, limit: int) -> bytes | None:
+    """Return what a regular file has from ``offset`` on, at most one byte more than ``limit``.
+
+    No link is followed; None if the file does not exist. Raises OSError.
+    """
+    try:
+        with open_named(path, os.O_NOFOLLOW) as file:
+            pieces, wanted = [], limit + 1
+            while wanted and (piece := os.pread(file.fileno(), wanted, offset)):
+                pieces.append(piece)
+                offset, wanted = offset + len(piece), wanted - len(piece)
+            return b"".join(pieces)
     except FileNotFoundError:
         return None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from airgap.errors import CorruptError
-from airgap.format import canonical, limits, names
+from airgap.format import canonical, limits, names, tree
 from airgap.format.fields import DIGEST_BYTES, HASH, Fields
 from airgap.format.ledger_entry import (
     EVENTS,
@@ -53,6 +53,8 @@ __all__ = [
 ]
 
 FORMAT: Final = 1
+STATE_FORMAT: Final = 2
+"""States of format 1 have the digest of the ledger, and no tree (format §17.4)."""
 WITNESS_FORMAT: Final = 2
 """Witnesses of format 1 do not say which ledger they are of (format §17.6)."""
 LENGTH_BYTES: Final = 4
@@ -76,10 +78,17 @@ class State:
     site: str
     entries: int
     size: int
-    digest: bytes
     head: bytes
     floor: int
     channels: Mapping[str, ChannelState] = field(default_factory=dict)
+    edge: tuple[bytes, ...] = ()
+    """The right edge of the tree over the entries; empty in a state of format 1."""
+    first: bytes = b""
+    """The digest of the first entry; empty in a state of format 1."""
+    last: int = 0
+    """Where the length of the last entry begins; 0 in a state of format 1."""
+    digest: bytes = b""
+    """The SHA-256 of the ledger's first ``size`` bytes; only in a state of format 1."""
 
     def last_sequence(self, channel: str) -> int:
         """Return the highest imported sequence of a channel; 0 if there is none."""
@@ -119,11 +128,13 @@ def frame(entry: bytes) -> bytes:
 
 
 def next_state(state: State | None, entry: Entry, raw: bytes) -> State:
-    """Return the state after an entry is appended; the caller fills in its ``digest``.
+    """Return the state after an entry is appended. It has no ``digest``.
 
     ``raw`` is the encoded entry, without its length. ``state`` is None before the first entry.
     """
-    before = state or State(entry.site, 0, 0, b"", b"", 0)
+    before = state or State(entry.site, 0, 0, b"", 0)
+    edge = list(before.edge)
+    tree.push_leaf(edge, before.entries, tree.hash_leaf(raw))
     channels = dict(before.channels)
     has_number = entry.event in NUMBERED
     if has_number and entry.channel and entry.bundle:
@@ -137,6 +148,10 @@ def next_state(state: State | None, entry: Entry, raw: bytes) -> State:
         head=digest(raw),
         floor=max(before.floor, entry.floor),
         channels=channels,
+        edge=tuple(edge),
+        first=before.first or digest(raw),
+        last=before.size,
+        digest=b"",
     )
 
 
@@ -149,13 +164,16 @@ def encode_state(state: State) -> bytes:
     return _seal(
         {
             "channels": channels,
-            "digest": state.digest,
+            "edge": list(state.edge),
             "entries": state.entries,
+            "first": state.first,
             "floor": state.floor,
             "head": state.head,
+            "last": state.last,
             "site": state.site,
             "size": state.size,
-        }
+        },
+        STATE_FORMAT,
     )
 
 
@@ -165,7 +183,11 @@ def decode_state(raw: bytes) -> State:
     Raises:
         CorruptError: it breaks a rule of format §17.4.
     """
-    fields = _unseal(raw, limits.STATE_BYTES, _STATE, "state")
+    value = _open_seal(raw, limits.STATE_BYTES, "state")
+    is_old = isinstance(value, dict) and value.get("format") == FORMAT
+    keys = _OLD_STATE if is_old else _STATE
+    fields = Fields(value, keys | {"format", "hash"}, "state")
+    _expect_version(fields, FORMAT if is_old else STATE_FORMAT)
     channels = {}
     for name, value in fields.table("channels", limits.CHANNELS).items():
         last = Fields(value, frozenset({"bundle", "root", "sequence"}), "state's channel")
@@ -176,11 +198,22 @@ def decode_state(raw: bytes) -> State:
         site=_site(fields),
         entries=fields.integer("entries", low=1),
         size=fields.integer("size", high=limits.LEDGER_BYTES),
-        digest=fields.digest("digest"),
         head=fields.digest("head"),
         floor=fields.time("floor"),
         channels=channels,
+        edge=() if is_old else _read_edge(fields),
+        first=b"" if is_old else fields.digest("first"),
+        last=0 if is_old else fields.integer("last", high=limits.LEDGER_BYTES),
+        digest=fields.digest("digest") if is_old else b"",
     )
+
+
+def _read_edge(fields: Fields) -> tuple[bytes, ...]:
+    edge = fields.array("edge", limits.TREE_LEVELS)
+    is_sound = all(type(root) is bytes and len(root) == DIGEST_BYTES for root in edge)
+    if not is_sound or len(edge) != fields.integer("entries").bit_count():
+        raise fields.error("does not have the edge of a tree")
+    return tuple(edge)
 
 
 def encode_witness(witness: Witness) -> bytes:
@@ -267,5 +300,6 @@ def _site(fields: Fields) -> str:
     return site
 
 
-_STATE = frozenset({"channels", "digest", "entries", "floor", "head", "site", "size"})
+_OLD_STATE = frozenset({"channels", "digest", "entries", "floor", "head", "site", "size"})
+_STATE = _OLD_STATE - {"digest"} | {"edge", "first", "last"}
 _WITNESS = frozenset({"entries", "head", "site"})

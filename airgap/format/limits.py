@@ -43,6 +43,7 @@ LEDGER_REFUSAL_BYTES = 128 * MIB  # after a refusal
 LEDGER_ENTRY_BYTES = 16 * KIB
 NOTE_BYTES = 64 * KIB  # a checkpoint with its signatures
 NOTE_SIGNATURES = 16
+TREE_LEVELS = 63
 TREE_PROOF_BYTES = 80 * KIB  # a checkpoint, and at most 63 digests
 LEDGER_SIGNERS = 64  # ids of keys in one entry
 LEDGER_DOCUMENTS = 64  # of one entry

@@ -13,6 +13,9 @@ __all__ = [
     "compute_root",
     "fold_edge",
     "hash_leaf",
+    "join_nodes",
+    "list_consistency",
+    "list_inclusion",
     "prove_consistency",
     "prove_inclusion",
     "push_leaf",
@@ -50,7 +53,7 @@ def push_leaf(edge: list[bytes], count: int, leaf: bytes) -> None:
     """Change the right edge of a tree of ``count`` leaves into that with one more leaf."""
     root = leaf
     while count & 1:
-        root = _join(edge.pop(), root)
+        root = join_nodes(edge.pop(), root)
         count >>= 1
     edge.append(root)
 
@@ -61,7 +64,7 @@ def fold_edge(edge: Sequence[bytes]) -> bytes:
         return EMPTY_ROOT
     root = edge[-1]
     for left in reversed(edge[:-1]):
-        root = _join(left, root)
+        root = join_nodes(left, root)
     return root
 
 
@@ -71,19 +74,8 @@ def prove_inclusion(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     Raises:
         ValueError: the tree has no such leaf.
     """
-    if not 0 <= index < len(leaves):
-        raise ValueError(f"a tree of {len(leaves)} leaves has no leaf {index}")
-    path: list[bytes] = []
-    start, end = 0, len(leaves)
-    while end - start > 1:
-        middle = start + _split(end - start)
-        if index < middle:
-            path.append(compute_root(leaves[middle:end]))
-            end = middle
-        else:
-            path.append(compute_root(leaves[start:middle]))
-            start = middle
-    return tuple(reversed(path))
+    parts = list_inclusion(index, len(leaves))
+    return tuple(compute_root(leaves[start:end]) for start, end in parts)
 
 
 def prove_consistency(leaves: Sequence[bytes], old: int) -> tuple[bytes, ...]:
@@ -92,22 +84,53 @@ def prove_consistency(leaves: Sequence[bytes], old: int) -> tuple[bytes, ...]:
     Raises:
         ValueError: the tree never had so few or so many leaves.
     """
-    if not 0 < old <= len(leaves):
-        raise ValueError(f"a tree of {len(leaves)} leaves does not continue one of {old}")
-    path: list[bytes] = []
-    start, end = 0, len(leaves)
-    is_old = True  # the subtree from `start` is one that the old tree had, too
-    while end - start != old - start:
+    parts = list_consistency(old, len(leaves))
+    return tuple(compute_root(leaves[start:end]) for start, end in parts)
+
+
+def list_inclusion(index: int, size: int) -> list[tuple[int, int]]:
+    """Return the parts of a tree, from leaf to leaf, whose roots lead from a leaf to its root.
+
+    Raises:
+        ValueError: the tree has no such leaf.
+    """
+    if not 0 <= index < size:
+        raise ValueError(f"a tree of {size} leaves has no leaf {index}")
+    parts: list[tuple[int, int]] = []
+    start, end = 0, size
+    while end - start > 1:
         middle = start + _split(end - start)
-        if old <= middle:
-            path.append(compute_root(leaves[middle:end]))
+        if index < middle:
+            parts.append((middle, end))
             end = middle
         else:
-            path.append(compute_root(leaves[start:middle]))
+            parts.append((start, middle))
+            start = middle
+    return parts[::-1]
+
+
+def list_consistency(old: int, size: int) -> list[tuple[int, int]]:
+    """Return the parts of a tree whose roots show that it begins with its ``old`` first leaves.
+
+    Raises:
+        ValueError: the tree never had so few or so many leaves.
+    """
+    if not 0 < old <= size:
+        raise ValueError(f"a tree of {size} leaves does not continue one of {old}")
+    parts: list[tuple[int, int]] = []
+    start, end = 0, size
+    is_old = True  # the subtree from `start` is one that the old tree had, too
+    while end != old:
+        middle = start + _split(end - start)
+        if old <= middle:
+            parts.append((middle, end))
+            end = middle
+        else:
+            parts.append((start, middle))
             start, is_old = middle, False
     if not is_old:
-        path.append(compute_root(leaves[start:end]))
-    return tuple(reversed(path))
+        parts.append((start, end))
+    return parts[::-1]
 
 
 def verify_inclusion(
@@ -119,7 +142,7 @@ def verify_inclusion(
     sides = _find_sides(index, size - 1, len(path))
     digest = leaf
     for other, is_left in zip(path, sides, strict=False):
-        digest = _join(other, digest) if is_left else _join(digest, other)
+        digest = join_nodes(other, digest) if is_left else join_nodes(digest, other)
     return len(sides) == len(path) and digest == root
 
 
@@ -143,9 +166,9 @@ def verify_consistency(
     before = after = digests[0]
     for other, is_left in zip(digests[1:], sides, strict=False):
         if is_left:
-            before, after = _join(other, before), _join(other, after)
+            before, after = join_nodes(other, before), join_nodes(other, after)
         else:
-            after = _join(after, other)
+            after = join_nodes(after, other)
     return len(sides) == len(digests) - 1 and before == old_root and after == root
 
 
@@ -168,7 +191,8 @@ def _find_sides(index: int, last: int, count: int) -> list[bool]:
     return sides
 
 
-def _join(left: bytes, right: bytes) -> bytes:
+def join_nodes(left: bytes, right: bytes) -> bytes:
+    """Return the digest of a node by those of its children."""
     return hashlib.sha256(_NODE + left + right).digest()
 
 

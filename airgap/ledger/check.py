@@ -6,19 +6,24 @@ from typing import Final, Literal
 
 from airgap.errors import CorruptError
 from airgap.format import ledger as ledger_format
-from airgap.format import limits
+from airgap.format import limits, tree
 from airgap.format.ledger import FRAME_BYTES, LENGTH_BYTES, Entry, State, Witness
+from airgap.ledger.state_file import decode_state_file
 from airgap.printable import count_text
 
 __all__ = [
     "NO_HEAD",
     "Consistent",
     "Fault",
+    "LedgerEnd",
+    "check_end",
     "check_ledger",
     "check_witness",
+    "find_end",
     "find_entries",
     "identify",
     "iterate_frames",
+    "may_fit",
     "read_entries",
     "read_entry",
     "rebuild_state",
@@ -42,6 +47,14 @@ class Consistent:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerEnd:
+    """The bytes of a ledger from ``start`` to its end: the last entry, and what is after it."""
+
+    start: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Ledger, state and witness do not belong together; ``message`` is a sentence."""
 
@@ -57,14 +70,73 @@ def check_ledger(site: str, state_file: bytes | None, ledger: bytes | None) -> C
         name = "ledger" if ledger is None else "state"
         return Fault("missing", f"The {name} is missing.")
     try:
-        state = ledger_format.decode_state(state_file)
+        state = decode_state_file(state_file).state
     except CorruptError as error:
         return Fault("damaged", error.message)
     if state.site != site:
         return Fault("damaged", f"The state belongs to site {state.site}.")
-    if ledger_format.digest(ledger[: state.size]) != state.digest:
+    summary = _summarize(ledger[: state.size])
+    is_whole = (
+        state.digest == ledger_format.digest(ledger[: state.size])
+        if state.digest
+        else (state.edge, state.first, state.last) == (summary.edge, summary.first, summary.last)
+    )
+    if not is_whole or summary.size != state.size or summary.entries != state.entries:
         return _explain_mismatch(site, state, ledger)
-    return _check_tail(state, ledger)
+    state = replace(state, edge=summary.edge, first=summary.first, last=summary.last, digest=b"")
+    return _check_tail(state, ledger[state.size :]) or _explain_tail(state, ledger)
+
+
+def check_end(site: str, state_file: bytes | None, end: LedgerEnd) -> Consistent | None:
+    """Compare a state with the end of its ledger, as a writer that appends does (format §17.5).
+
+    Returns:
+        None if they do not fit, or this cannot be told: then all of the ledger must be compared.
+    """
+    try:
+        state = decode_state_file(state_file or b"").state
+    except CorruptError:
+        return None
+    raw = _read_frame(end.data, 0)
+    fits = (
+        state.site == site
+        and bool(state.edge)
+        and raw is not None
+        and ledger_format.digest(raw) == state.head
+        and end.start == state.last
+        and state.last + LENGTH_BYTES + len(raw) == state.size
+    )
+    return _check_tail(state, end.data[state.size - end.start :]) if fits else None
+
+
+def find_end(state_file: bytes | None) -> int | None:
+    """Return where the last entry begins by a state file; None if it does not say so."""
+    try:
+        state = decode_state_file(state_file or b"").state
+    except CorruptError:
+        return None
+    return state.last if state.edge else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """What follows from the bytes of a ledger, without decoding its entries."""
+
+    entries: int
+    size: int
+    edge: tuple[bytes, ...]
+    first: bytes
+    last: int
+
+
+def _summarize(ledger: bytes) -> _Summary:
+    edge: list[bytes] = []
+    count, size, first, last = 0, 0, b"", 0
+    for at, raw in iterate_frames(ledger):
+        tree.push_leaf(edge, count, tree.hash_leaf(raw))
+        first = first or ledger_format.digest(raw)
+        count, size, last = count + 1, at + LENGTH_BYTES + len(raw), at
+    return _Summary(count, size, tuple(edge), first, last)
 
 
 def check_witness(ledger: bytes, state: State, raw: bytes | None, folder: str = "") -> Fault | None:
@@ -83,6 +155,20 @@ def check_witness(ledger: bytes, state: State, raw: bytes | None, folder: str = 
     if witness.first is not None and witness.first != identify(ledger):
         return _explain_other(witness, folder)
     return _check_length(ledger, state, witness)
+
+
+def may_fit(state: State, raw: bytes | None) -> bool:
+    """Tell whether a witness may be of the ledger with this state, by its end alone."""
+    if raw is None:
+        return True
+    try:
+        witness = ledger_format.decode_witness(raw)
+    except CorruptError:
+        return False
+    is_same = witness.site == state.site and witness.first in (None, state.first)
+    if witness.entries == state.entries:
+        return is_same and witness.head == state.head
+    return is_same and witness.entries < state.entries
 
 
 def _check_length(ledger: bytes, state: State, witness: Witness) -> Fault | None:
@@ -148,9 +234,7 @@ def rebuild_state(site: str, ledger: bytes | None) -> State | None:
     state: State | None = None
     for entry, raw in read_entries(site, ledger or b""):
         state = ledger_format.next_state(state, entry, raw)
-    if state is None or ledger is None:
-        return None
-    return replace(state, digest=ledger_format.digest(ledger[: state.size]))
+    return state
 
 
 def read_entry(ledger: bytes, number: int) -> bytes:
@@ -170,19 +254,25 @@ def find_entries(ledger: bytes, digest: bytes) -> Iterator[Entry]:
         at += LENGTH_BYTES + len(raw)
 
 
-def _check_tail(state: State, ledger: bytes) -> Consistent | Fault:
-    """Check what a writer that was cut off has left after the bytes that the state counts."""
-    rest = ledger[state.size :]
+def _check_tail(state: State, rest: bytes) -> Consistent | None:
+    """Check what a writer that was cut off has left after the bytes that the state counts.
+
+    None: no writer left that.
+    """
     if not rest:
         return Consistent(state)
-    raw = _read_frame(ledger, state.size)
+    raw = _read_frame(rest, 0)
     is_complete = raw is not None and len(rest) == LENGTH_BYTES + len(raw)
     if raw is not None and is_complete and _follows(state, raw):
         after = ledger_format.next_state(state, ledger_format.decode_entry(raw), raw)
-        return Consistent(replace(after, digest=ledger_format.digest(ledger)), adopted=True)
+        return Consistent(after, adopted=True)
     is_longer = raw is not None and not is_complete and _follows(state, raw)
     if len(rest) < FRAME_BYTES and not is_longer:
         return Consistent(state, torn=len(rest))
+    return None
+
+
+def _explain_tail(state: State, ledger: bytes) -> Fault:
     rebuilt = rebuild_state(state.site, ledger)
     if rebuilt is not None and rebuilt.size == len(ledger):
         return Fault(

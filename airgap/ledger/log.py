@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -13,29 +13,37 @@ from typing import Final
 
 from airgap.disk import durable, locks, sharing
 from airgap.disk.descriptors import hold_folder, name_folder
-from airgap.disk.reading import read_if_exists
-from airgap.errors import PolicyError, StorageError
+from airgap.disk.reading import read_from, read_if_exists
+from airgap.errors import CorruptError, PolicyError, StorageError
 from airgap.format import ledger as ledger_format
 from airgap.format import limits, names
 from airgap.format.fields import DIGEST_BYTES
-from airgap.format.ledger import Entry, Event, State, Witness
+from airgap.format.ledger import FRAME_BYTES, Entry, Event, State, Witness
+from airgap.format.tree import fold_edge, hash_leaf
 from airgap.ledger.check import (
     Consistent,
     Fault,
+    LedgerEnd,
+    check_end,
     check_ledger,
     check_witness,
+    find_end,
     find_entries,
-    identify,
-    iterate_frames,
+    may_fit,
     read_entries,
     read_entry,
     rebuild_state,
 )
+from airgap.ledger.nodes import OFFSET_BYTES, count_nodes, list_completed
+from airgap.ledger.state_file import STATE_FILE_BYTES, decode_state_file, encode_state_file
+from airgap.ledger.tree import LedgerTree, NodeFiles, make_node_files
 
 __all__ = ["LedgerStore", "LedgerWriter"]
 
 LEDGER: Final = "ledger"
 STATE: Final = "state"
+NODES: Final = "nodes"
+OFFSETS: Final = "offsets"
 _READ_TRIES: Final = 1000
 _WITNESS_MODE: Final = 0o644  # its folder is private; root's is read by the store's owner
 _ROOM: Final[Mapping[Event, int]] = MappingProxyType(
@@ -76,6 +84,25 @@ class LedgerStore:
         """Tell whether the folder exists, intact or not."""
         return self.folder.exists()
 
+    def check_end(self) -> Consistent | None:
+        """Check state and the end of the ledger, and that the witness is not of a longer one.
+
+        For who holds the lock and appends. None: they do not fit, and ``check`` says why.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        state_file = read_if_exists(self.files / STATE, STATE_FILE_BYTES)
+        start = find_end(state_file)
+        data = None if start is None else read_from(self.files / LEDGER, start, 2 * FRAME_BYTES)
+        if start is None or data is None or len(data) > 2 * FRAME_BYTES:
+            return None
+        consistent = check_end(self.site, state_file, LedgerEnd(start, data))
+        if consistent is None or self.witness is None:
+            return consistent
+        witness = read_if_exists(self.witness, limits.SMALL_STATE_BYTES)
+        return consistent if may_fit(consistent.state, witness) else None
+
     def check(self) -> tuple[Consistent | Fault, Fault | None]:
         """Check ledger and state, then the witness. Writes nothing and waits for no lock.
 
@@ -98,15 +125,30 @@ class LedgerStore:
         for entry, _ in read_entries(self.site, ledger or b""):
             yield entry
 
-    def read_raw_entries(self, state: State) -> list[bytes]:
-        """Return the bytes of the entries that the state of a consistent ledger counts."""
-        ledger = self._read_both()[1] or b""
-        return [raw for _, raw in iterate_frames(ledger[: state.size])]
+    def read_tree(self, state: State, *, anew: bool) -> LedgerTree:
+        """Return the entries that the state of a consistent ledger counts, as a tree.
+
+        Stored nodes that do not fit are written again, as far as this user may; with ``anew``, they
+        are computed in any case.
+        """
+        ledger = read_if_exists(self.files / LEDGER, limits.LEDGER_BYTES) or b""
+        files = NodeFiles(
+            read_if_exists(self.files / NODES, limits.LEDGER_BYTES) or b"",
+            read_if_exists(self.files / OFFSETS, limits.LEDGER_BYTES) or b"",
+        )
+        stored = files
+        if anew or not files.fit(state.entries, fold_edge(state.edge)):
+            files = make_node_files(ledger[: state.size])
+        if files != stored:
+            with suppress(OSError):
+                _replace(self.files / NODES, files.nodes)
+                _replace(self.files / OFFSETS, files.offsets)
+        return LedgerTree(self.site, ledger, files, state.entries)
 
     def read_last(self, state: State) -> Entry:
         """Return the last entry that the state of a consistent ledger counts."""
-        ledger = self._read_both()[1] or b""
-        return ledger_format.decode_entry(read_entry(ledger, state.entries))
+        data = read_from(self.files / LEDGER, state.last, FRAME_BYTES) or b""
+        return ledger_format.decode_entry(read_entry(data, 1))
 
     def has_refused(self, state: State, bundle: bytes) -> bool:
         """Tell whether an entry that the state counts says that this bundle was refused."""
@@ -160,9 +202,9 @@ class LedgerStore:
     def _read_both(self) -> tuple[bytes | None, bytes | None]:
         """Read state and ledger of one moment: the state is the same before and after."""
         for _ in range(_READ_TRIES):
-            state = read_if_exists(self.files / STATE, limits.STATE_BYTES)
+            state = read_if_exists(self.files / STATE, STATE_FILE_BYTES)
             ledger = read_if_exists(self.files / LEDGER, limits.LEDGER_BYTES)
-            if read_if_exists(self.files / STATE, limits.STATE_BYTES) == state:
+            if read_if_exists(self.files / STATE, STATE_FILE_BYTES) == state:
                 return state, ledger
         raise StorageError(
             f"{self.folder} changes whenever it is read.", "Check what else writes to it."
@@ -190,12 +232,22 @@ class LedgerWriter:
         after = ledger_format.next_state(before, entry, raw)
         self._refuse_overflow(after, entry)
         self._write_adopted(consistent)
-        ledger = read_if_exists(self._files / LEDGER, limits.LEDGER_BYTES) or b""
-        longer = ledger[: before.size] + ledger_format.frame(raw)
-        after = replace(after, digest=ledger_format.digest(longer))
         durable.append(self._files / LEDGER, before.size, ledger_format.frame(raw))
-        _replace(self._files / STATE, ledger_format.encode_state(after))
+        self._write_state(after)
+        self._extend_nodes(before, raw)
         return after
+
+    def _extend_nodes(self, before: State, raw: bytes) -> None:
+        """Add the nodes that an entry completes, if those before it are there. Nothing is synced.
+
+        What fails here is made again when it is needed (format §28.8).
+        """
+        with suppress(OSError):
+            edge = list(before.edge)
+            new = b"".join(list_completed(edge, before.entries, hash_leaf(raw)))
+            offset = before.size.to_bytes(OFFSET_BYTES, "little")
+            durable.extend(self._files / NODES, count_nodes(before.entries) * DIGEST_BYTES, new)
+            durable.extend(self._files / OFFSETS, before.entries * OFFSET_BYTES, offset)
 
     def write_witness(self, state: State) -> None:
         """Record in BentoML's home how many entries the ledger has (format §17.6)."""
@@ -206,8 +258,7 @@ class LedgerWriter:
         if not path.exists():
             for folder in path.parents[1:3]:
                 durable.sync_folder(folder)
-        ledger = read_if_exists(self._files / LEDGER, limits.LEDGER_BYTES) or b""
-        witness = Witness(state.site, state.entries, state.head, identify(ledger), self.store.home)
+        witness = Witness(state.site, state.entries, state.head, state.first, self.store.home)
         durable.replace_file(path, ledger_format.encode_witness(witness), mode=_WITNESS_MODE)
 
     def reset(self, entry: Entry) -> tuple[Path, State]:
@@ -231,7 +282,19 @@ class LedgerWriter:
         Else a second crash would leave two entries that the state does not count.
         """
         if consistent.adopted:
-            _replace(self._files / STATE, ledger_format.encode_state(consistent.state))
+            self._write_state(consistent.state)
+
+    def _write_state(self, state: State) -> None:
+        """Write a state into the place of the older one, or a new file if it does not fit there."""
+        path = self._files / STATE
+        try:
+            slot = decode_state_file(read_if_exists(path, STATE_FILE_BYTES) or b"").make_slot(state)
+        except CorruptError:
+            slot = None
+        if slot is None:
+            _replace(path, encode_state_file(state))
+        else:
+            durable.overwrite(path, slot.offset, slot.data)
 
     def _refuse_overflow(self, after: State, entry: Entry) -> None:
         """Refuse an entry that the ledger has no room for (format §17.3); raises as ``append``."""
@@ -259,7 +322,7 @@ class LedgerWriter:
         sharing.make_new_folder(part)
         sources: dict[str, tuple[Path, int]] = {
             LEDGER: (self._files / LEDGER, limits.LEDGER_BYTES),
-            STATE: (self._files / STATE, limits.STATE_BYTES),
+            STATE: (self._files / STATE, STATE_FILE_BYTES),
         }
         if self.store.witness is not None:
             sources |= {"witness": (self.store.witness, limits.SMALL_STATE_BYTES)}
@@ -279,7 +342,7 @@ def _write_both(folder: Path, site: str, ledger: bytes) -> State:
     if state is None or state.size != len(ledger):
         raise ValueError("the ledger is not intact")
     _replace(folder / LEDGER, ledger)
-    _replace(folder / STATE, ledger_format.encode_state(state))
+    _replace(folder / STATE, encode_state_file(state))
     return state
 
 

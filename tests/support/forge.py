@@ -441,7 +441,7 @@ def trusted(site: Site) -> Verified[Root]:
 
 def judging(root: Verified[Root]) -> AdmissionPolicy:
     """Return the judge of a machine that has imported nothing yet."""
-    nothing = State(root.value.site, 0, 0, b"", b"", 0)
+    nothing = State(root.value.site, 0, 0, b"", 0)
     return AdmissionPolicy(root, nothing, int(time.time()))
 
 

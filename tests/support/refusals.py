@@ -38,10 +38,17 @@ def expect_refusal(
 
 
 def _kept(side: Side, without: str) -> dict[str, str]:
-    """What a refusal may not change: all but copies of manifests that were read in depots."""
+    """What a refusal may not change: all but what follows from other files.
+
+    These are copies of manifests that were read in depots, and the stored nodes of ledgers.
+    """
     cache = str(side.state / "cache")
     found = snapshot(side.top, without=without)
-    return {path: about for path, about in found.items() if not path.startswith(cache)}
+    return {
+        path: about
+        for path, about in found.items()
+        if not path.startswith(cache) and Path(path).name not in ("nodes", "offsets")
+    }
 
 
 @contextmanager

@@ -118,7 +118,15 @@ def _vector(pattern: str) -> Callable[[], list[bytes]]:
 DIGEST = bytes(range(32))
 ENTRY = ledger.Entry("ward", "imported", 9, 8, 1, DIGEST, DIGEST, "nightly", 3, None, "a note")
 STATE = ledger.State(
-    "ward", 2, 300, DIGEST, DIGEST, 8, {"nightly": ledger.ChannelState(3, DIGEST, 1)}
+    "ward",
+    2,
+    300,
+    DIGEST,
+    8,
+    {"nightly": ledger.ChannelState(3, DIGEST, 1)},
+    (DIGEST,),
+    DIGEST,
+    150,
 )
 
 

@@ -43,7 +43,7 @@ def accept(version: int) -> Verified[Root]:
 
 def admit(name: str, root: Verified[Root], now: int) -> dict[tuple[str, str], int]:
     """Return how many keys accept the bundle, by role and name."""
-    policy = AdmissionPolicy(root, State(root.value.site, 0, 0, b"", b"", 0), now)
+    policy = AdmissionPolicy(root, State(root.value.site, 0, 0, b"", 0), now)
     with open_bundle.open_bundle(parse_location(str(HERE / name)), policy) as opened:
         counts = opened.manifest.counts
     return {(count.demand.role, count.demand.name): len(count.key_ids) for count in counts}

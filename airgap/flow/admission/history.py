@@ -150,7 +150,7 @@ def record_root(root: Root, floor: int) -> None:
 def record_refusal(entry: Entry, error: AirgapError) -> AirgapError:
     """Record a refusal; return the error, with one more line if that was not possible."""
     try:
-        with lock_history(entry.site, Silent()) as (writer, status):
+        with lock_history(entry.site, Silent(), whole=False) as (writer, status):
             return _record_refusal(writer, status, entry, error)
     except StorageError as failure:
         return _add_unrecorded(error, failure)
@@ -175,7 +175,7 @@ def record_import(
             room for the channel; before the block.
         StorageError: the import could not be recorded; before the block.
     """
-    with lock_history(entry.site, progress) as (writer, status):
+    with lock_history(entry.site, progress, whole=False) as (writer, status):
         consistent = status.require()
         try:
             check(consistent.state)
@@ -220,9 +220,9 @@ def clip_note(text: str) -> str:
 
 @contextmanager
 def lock_history(
-    name: str, progress: Progress, side: Side = "importing"
+    name: str, progress: Progress, side: Side = "importing", *, whole: bool = True
 ) -> Iterator[tuple[LedgerWriter, HistoryStatus]]:
-    """Hold the lock of a ledger of a site, and check it again.
+    """Hold the lock of a ledger of a site, and check it again: the whole of it, or its end.
 
     Raises:
         StorageError: the folder does not exist, or a file cannot be read.
@@ -232,7 +232,8 @@ def lock_history(
     with ExitStack() as stack:
         with translate_errors(store.folder):
             writer = stack.enter_context(store.lock(lambda: progress.note(waiting)))
-            status = _check(writer.store)
+            end = None if whole else writer.store.check_end()
+            status = HistoryStatus(writer.store, end.state, end) if end else _check(writer.store)
         yield writer, status
 
 

@@ -85,16 +85,17 @@ def choose_ledger(site: str | None, side: Side) -> str:
     )
 
 
-def read_tree(site: str, side: Side) -> LedgerTree:
-    """Read a ledger whose history is consistent, as a tree.
+def read_tree(site: str, side: Side, *, whole: bool = True) -> LedgerTree:
+    """Read a ledger whose history is consistent, as a tree; ``whole``: all of it is compared.
 
     Raises:
         PolicyError: it is not consistent (format §17.5).
         StorageError: it cannot be read.
     """
-    with history.lock_history(site, Silent(), side) as (writer, status):
-        consistent = status.require()
-        return LedgerTree(site, writer.store.read_raw_entries(consistent.state))
+    with history.lock_history(site, Silent(), side, whole=whole) as (writer, status):
+        state = status.require().state
+        with translate_errors(writer.store.folder):
+            return writer.store.read_tree(state, anew=whole)
 
 
 def find_recorders(site: str) -> dict[str, Key]:

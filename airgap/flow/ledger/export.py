@@ -57,8 +57,8 @@ def export_entries(
             "Give --key KEY, the recorder's, to sign a new checkpoint.",
         )
     ledger = read_tree(site, side)
-    entries = ledger.entries[since:size]
-    edge = tree.compute_edge(map(tree.hash_leaf, ledger.entries[:since]))
+    entries = ledger.read_entries(since, size)
+    edge = tree.compute_edge(map(tree.hash_leaf, ledger.read_entries(0, since)))
     described = [
         describe_entry(ledger_format.decode_entry(raw), since + number)
         for number, raw in enumerate(entries, 1)

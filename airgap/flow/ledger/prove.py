@@ -22,6 +22,7 @@ from airgap.flow.ledger.checkpoints import (
 from airgap.format import envelope as dsse
 from airgap.format import tree_proof
 from airgap.format.ledger import IMPORTS, Entry, decode_entry
+from airgap.format.tree import hash_leaf, verify_inclusion
 from airgap.format.tree_proof import ConsistencyProof, InclusionProof
 from airgap.ledger.tree import LedgerTree
 from airgap.printable import count_text
@@ -35,6 +36,7 @@ __all__ = [
     "PROOF",
     "WrittenProof",
     "describe_entry",
+    "make_inclusion",
     "prove_consistency",
     "prove_entry",
     "require_checkpoint",
@@ -83,7 +85,7 @@ def prove_entry(
         StorageError: the disk refused.
     """
     signed = require_checkpoint(site, side, signer)
-    tree = read_tree(site, side)
+    tree = read_tree(site, side, whole=False)
     numbers = _find_entries(tree, wanted)
     number = numbers[-1]
     if number > signed.point.size:
@@ -92,10 +94,14 @@ def prove_entry(
             f" not entry {number}.",
             "Give --key KEY, the recorder's, to sign a new checkpoint.",
         )
+    try:
+        inclusion = make_inclusion(tree, number - 1, signed)
+    except PolicyError:  # the stored nodes were damaged, or the ledger
+        tree = read_tree(site, side)
+        inclusion = make_inclusion(tree, number - 1, signed)
     raw = tree.read_entry(number - 1)
     entry = decode_entry(raw)
-    path = tree.prove_inclusion(number - 1, signed.point.size)
-    proof = tree_proof.encode_inclusion(InclusionProof(number - 1, path, signed.raw))
+    proof = tree_proof.encode_inclusion(inclusion)
     described = json.dumps(describe_entry(entry, number), indent=2, ensure_ascii=True)
     files = {
         ENTRY: raw,
@@ -110,6 +116,23 @@ def prove_entry(
     write_folder(folder, files)
     others = tuple(other for other in numbers if other != number)
     return WrittenProof(folder, number, entry, signed, tuple(files), others)
+
+
+def make_inclusion(tree: LedgerTree, index: int, signed: SignedCheckpoint) -> InclusionProof:
+    """Return the proof that leaf ``index`` is in the ledger of a checkpoint.
+
+    Raises:
+        PolicyError: the ledger does not lead to the checkpoint: it was changed.
+    """
+    point = signed.point
+    path = tree.prove_inclusion(index, point.size)
+    leaf = hash_leaf(tree.read_entry(index))
+    if not verify_inclusion(leaf, index, point.size, path, point.root):
+        raise PolicyError(
+            f"Entry {index + 1} of the ledger {tree.origin} does not lead to its last checkpoint.",
+            "The ledger was changed: see `airgap doctor`.",
+        )
+    return InclusionProof(index, path, signed.raw)
 
 
 def prove_consistency(
@@ -132,7 +155,8 @@ def prove_consistency(
             f" {old:,}.",
             "Give --key KEY, the recorder's, to sign a new checkpoint.",
         )
-    path = read_tree(site, side).prove_consistency(old, size) if old else ()
+    tree = read_tree(site, side)
+    path = tree.prove_consistency(old, size) if old else ()
     return tree_proof.encode_consistency(ConsistencyProof(old, path, signed.raw)), signed
 
 
@@ -246,9 +270,8 @@ def _find_entries(tree: LedgerTree, wanted: str) -> list[int]:
 
 def _decode_with(tree: LedgerTree, part: bytes) -> Iterator[tuple[int, Entry]]:
     """Yield the entries in whose bytes something occurs: decoding all would take seconds."""
-    for index, raw in enumerate(tree.entries):
-        if part in raw:
-            yield index + 1, decode_entry(raw)
+    for index in tree.find(part):
+        yield index + 1, decode_entry(tree.read_entry(index))
 
 
 def _manifest_files(entry: Entry) -> dict[str, bytes]:

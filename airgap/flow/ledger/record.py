@@ -66,7 +66,7 @@ def record_event(
     if side == "exporting" and not store.exists():
         with translate_errors(store.folder):
             store.create(history.stamp_entry(_make_entry(site, root, EventRecord("begun")), None))
-    with history.lock_history(site, progress or Silent(), side) as (writer, status):
+    with history.lock_history(site, progress or Silent(), side, whole=False) as (writer, status):
         consistent = status.require()
         entry = history.stamp_entry(_make_entry(site, root, record), consistent.state)
         with translate_errors(store.folder):

@@ -46,8 +46,7 @@ def memory(*entries: Entry) -> Memory:
     for entry in entries:
         raw = ledger_format.encode_entry(replace(entry, previous=state.head) if state else entry)
         ledger += ledger_format.frame(raw)
-        after = ledger_format.next_state(state, entry, raw)
-        state = replace(after, digest=ledger_format.digest(ledger))
+        state = ledger_format.next_state(state, entry, raw)
         states.append(state)
     return Memory(ledger, tuple(states))
 
