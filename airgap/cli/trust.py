@@ -144,17 +144,24 @@ def show() -> Result:
     allow_from_autoenv=False,  # for a person who has read what is lost
     help="Do not ask; HEAD is the head of the ledger, as this command prints it.",
 )
+@click.option(
+    "--exports",
+    metavar="SITE",
+    help="Reset the ledger of what was exported for SITE, instead of the import history.",
+)
 @reports
-def reset_state(*, head: str | None) -> Result:
+def reset_state(*, head: str | None, exports: str | None) -> Result:
     """Reset the import history after it was damaged or rolled back.
 
-    Reports the damage and what is lost, and asks. Keeps the intact entries of the ledger, copies
-    the old files aside, and records the reset in the ledger.
+    Reports the damage and what is lost, and asks. Puts the old files aside, whole, and begins
+    another ledger, which names the old one and has the numbers of its intact entries.
     """
     from airgap.cli.lines.history import history_lines, loss_lines
     from airgap.flow.admission import policy, reset
     from airgap.flow.describe.history import describe_history
 
+    if exports is not None:
+        return _reset_exports(exports, head)
     root = policy.require_root().value
     status = reset.check_pinned_history()
     if status.fault is None:
@@ -169,12 +176,35 @@ def reset_state(*, head: str | None) -> Result:
     data = describe_history(reset.check_pinned_history(), root)
     entries = count_text(done.state.entries, "entry", "entries")
     lines = [
-        f"Reset with {count_text(done.state.entries - 1, 'intact entry', 'intact entries')}.",
-        f"The old files are in {done.aside}.",
-        f"The ledger has {entries} now, head",
+        f"The old ledger, with {count_text(done.kept, 'intact entry', 'intact entries')}, is in",
+        f"  {done.aside}",
+        f"Another ledger begins; it has {entries}, head",
         f"  {done.state.head.hex()}",
     ]
     return Result({"reset": True, "aside": str(done.aside), "history": data}, lines)
+
+
+def _reset_exports(site: str, head: str | None) -> Result:
+    """Reset the ledger of what was exported for a site."""
+    from airgap.flow.admission import reset
+
+    status = reset.check_exports(site)
+    if status.fault is None:
+        return Result({"reset": False}, ["The ledger is intact; nothing was done."])
+    entries = count_text(status.entries, "intact entry", "intact entries")
+    report = [
+        f"ledger of exports for site {site}: {entries}, head",
+        f"  {status.head}",
+        f"  in {status.store.folder}",
+        f"NOT INTACT ({status.fault.kind}): {status.fault.message}",
+        "The old files are put aside, and another ledger begins.",
+        f"Without a terminal: airgap trust reset-state --exports {site} --yes {status.head}",
+    ]
+    if head is None:
+        _confirm(site, report)
+    done = reset.reset_history(status.head if head is None else head, site)
+    lines = [f"The old ledger, with {entries}, is in {done.aside}.", "Another ledger begins."]
+    return Result({"reset": True, "aside": str(done.aside)}, lines)
 
 
 def _confirm(site: str, report: list[str]) -> None:

@@ -1,7 +1,8 @@
 """Checks whether ledger, state and witness belong together (format §17.5, §17.6). Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, Literal
 
 from airgap.errors import CorruptError
@@ -21,6 +22,7 @@ __all__ = [
     "check_witness",
     "find_end",
     "find_entries",
+    "fits_replaced",
     "identify",
     "iterate_frames",
     "may_fit",
@@ -29,6 +31,7 @@ __all__ = [
     "rebuild_state",
 ]
 
+_MOST_RESETS: Final = 100
 NO_HEAD: Final = bytes(32)
 """Stands for the head of a ledger without entries."""
 
@@ -169,6 +172,34 @@ def may_fit(state: State, raw: bytes | None) -> bool:
     if witness.entries == state.entries:
         return is_same and witness.head == state.head
     return is_same and witness.entries < state.entries
+
+
+def fits_replaced(raw: bytes, ledger: bytes, find_aside: Callable[[bytes], bytes | None]) -> bool:
+    """Tell whether a witness is of a ledger that this one replaces, and that has its head (§17.7).
+
+    ``find_aside`` returns a ledger that a reset put aside, by the digest of its first entry.
+    """
+    try:
+        witness = ledger_format.decode_witness(raw)
+        for _ in range(_MOST_RESETS):
+            replaces = ledger_format.decode_entry(read_entry(ledger, 1)).replaces
+            old = find_aside(replaces.first) if replaces else None
+            if replaces is None or old is None:
+                return False
+            if witness.first == replaces.first:
+                is_old = witness.entries <= replaces.entries
+                return is_old and witness.head == _find_head(witness, old)
+            ledger = old
+    except CorruptError:
+        pass
+    return False
+
+
+def _find_head(witness: Witness, ledger: bytes) -> bytes | None:
+    """Return the digest of the entry that a witness counts to; None if it is not intact."""
+    entries = read_entries(witness.site, ledger)
+    found = next(islice(entries, witness.entries - 1, witness.entries), None)
+    return ledger_format.digest(found[1]) if found else None
 
 
 def _check_length(ledger: bytes, state: State, witness: Witness) -> Fault | None:

@@ -20,6 +20,7 @@ from airgap.format import limits, names
 from airgap.format.fields import DIGEST_BYTES
 from airgap.format.ledger import FRAME_BYTES, Entry, Event, State, Witness
 from airgap.format.tree import fold_edge, hash_leaf
+from airgap.ledger.begin_again import begin_again
 from airgap.ledger.check import (
     Consistent,
     Fault,
@@ -29,6 +30,7 @@ from airgap.ledger.check import (
     check_witness,
     find_end,
     find_entries,
+    fits_replaced,
     may_fit,
     read_entries,
     read_entry,
@@ -38,12 +40,15 @@ from airgap.ledger.nodes import OFFSET_BYTES, count_nodes, list_completed
 from airgap.ledger.state_file import STATE_FILE_BYTES, decode_state_file, encode_state_file
 from airgap.ledger.tree import LedgerTree, NodeFiles, make_node_files
 
-__all__ = ["LedgerStore", "LedgerWriter"]
+__all__ = ["CHECKPOINT", "RECORDER", "LedgerStore", "LedgerWriter"]
 
 LEDGER: Final = "ledger"
 STATE: Final = "state"
 NODES: Final = "nodes"
 OFFSETS: Final = "offsets"
+CHECKPOINT: Final = "checkpoint"
+RECORDER: Final = "recorder.pub"
+_OF_ONE_LEDGER: Final = (NODES, OFFSETS, CHECKPOINT, RECORDER)
 _READ_TRIES: Final = 1000
 _WITNESS_MODE: Final = 0o644  # its folder is private; root's is read by the store's owner
 _ROOM: Final[Mapping[Event, int]] = MappingProxyType(
@@ -117,7 +122,18 @@ class LedgerStore:
         if self.witness is None:
             return result, None
         witness = read_if_exists(self.witness, limits.SMALL_STATE_BYTES)
-        return result, check_witness(ledger, result.state, witness, self.home)
+        fault = check_witness(ledger, result.state, witness, self.home)
+        if fault and witness and fits_replaced(witness, ledger, self._find_aside):
+            fault = None
+        return result, fault
+
+    def _find_aside(self, first: bytes) -> bytes | None:
+        """Return the ledger that a reset put aside, by the digest of its first entry."""
+        for path in sorted(self.folder.parent.glob(f"{self.folder.name}~reset-*")):
+            begin = read_from(path / LEDGER, 0, FRAME_BYTES) or b""
+            if ledger_format.digest(read_entry(begin, 1)) == first:
+                return read_if_exists(path / LEDGER, limits.LEDGER_BYTES)
+        return None
 
     def read_entries(self) -> Iterator[Entry]:
         """Yield the entries from the first one on, as far as they are intact."""
@@ -262,17 +278,19 @@ class LedgerWriter:
         durable.replace_file(path, ledger_format.encode_witness(witness), mode=_WITNESS_MODE)
 
     def reset(self, entry: Entry) -> tuple[Path, State]:
-        """Keep the ledger's intact entries, append ``entry``, and rewrite state and witness.
+        """Begin a new ledger with ``entry``, and write state and witness (format §17.7).
 
         The old files are copied to a new folder beside. Returns that folder and the new state.
         """
         old = self.store.rebuild_state()
         ledger = read_if_exists(self._files / LEDGER, limits.LEDGER_BYTES) or b""
         aside = self._copy_aside()
-        previous = old.head if old else secrets.token_bytes(DIGEST_BYTES)
-        raw = ledger_format.encode_entry(replace(entry, previous=previous))
-        intact = ledger[: old.size] if old else b""
-        after = _write_both(self._files, self.store.site, intact + ledger_format.frame(raw))
+        first = replace(entry, previous=secrets.token_bytes(DIGEST_BYTES))
+        after = _write_both(
+            self._files, self.store.site, begin_again(first, old, read_entries(entry.site, ledger))
+        )
+        for name in _OF_ONE_LEDGER:
+            (self._files / name).unlink(missing_ok=True)
         self.write_witness(after)
         return aside, after
 
@@ -323,6 +341,8 @@ class LedgerWriter:
         sources: dict[str, tuple[Path, int]] = {
             LEDGER: (self._files / LEDGER, limits.LEDGER_BYTES),
             STATE: (self._files / STATE, STATE_FILE_BYTES),
+            CHECKPOINT: (self._files / CHECKPOINT, limits.NOTE_BYTES),
+            RECORDER: (self._files / RECORDER, limits.NOTE_BYTES),
         }
         if self.store.witness is not None:
             sources |= {"witness": (self.store.witness, limits.SMALL_STATE_BYTES)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from airgap.errors import NotTrustedError, PolicyError
-from airgap.format.ledger import Entry, State
+from airgap.format.ledger import NUMBERED, Entry, State
 
 __all__ = [
     "IncomingBundle",
@@ -60,7 +60,7 @@ def refuse_reused_sequence(incoming: IncomingBundle, entries: Iterable[Entry]) -
         NotTrustedError: another bundle had that number.
     """
     for entry in entries:
-        if entry.event in ("imported", "waived") and incoming.sequence:
+        if entry.event in NUMBERED and incoming.sequence:
             is_same = (entry.channel, entry.sequence) == (incoming.channel, incoming.sequence)
             if is_same and entry.bundle is not None and entry.bundle != incoming.bundle:
                 raise _second_bundle_error(incoming, entry.bundle)

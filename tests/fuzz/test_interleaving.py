@@ -141,6 +141,7 @@ def killing(at: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(durable, "replace_file", before(durable.replace_file))
         patch.setattr(durable, "append", before(durable.append))
+        patch.setattr(durable, "overwrite", before(durable.overwrite))
         with suppress(Killed):
             yield
 

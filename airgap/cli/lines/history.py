@@ -30,7 +30,8 @@ def loss_lines(status: HistoryStatus) -> list[str]:
     """Write for people what a reset loses."""
     entries = count_text(status.entries, "entry", "entries")
     verb = "is" if status.entries == 1 else "are"
-    kept = f"The {entries} above {verb} kept" if status.entries else "Nothing is kept"
+    kept = f"The {entries} above {verb} put aside, and the numbers in them are carried over"
+    kept = kept if status.entries else "Nothing is carried over"
     if status.fault and status.fault.kind == "another":
         return [
             f"{kept}. What only the other ledger has is unknown here: old bundles count as new.",

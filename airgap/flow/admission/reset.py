@@ -1,26 +1,34 @@
-"""Reset the import history after it was damaged or rolled back (format §17.7)."""
+"""Reset a ledger after it was damaged or rolled back: another one begins (format §17.7)."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.sharing import make_own_folder
 from airgap.errors import UsageError
 from airgap.flow.admission import history
-from airgap.flow.admission.history import HistoryStatus
+from airgap.flow.admission.history import HistoryStatus, Side
 from airgap.flow.admission.policy import require_root
 from airgap.flow.progress import Silent
-from airgap.format.ledger import State
+from airgap.format.ledger import Entry, State
 
-__all__ = ["ResetResult", "check_pinned_history", "reset_history"]
+__all__ = ["ResetResult", "check_exports", "check_pinned_history", "reset_history"]
+
+IMPORTING: Final[Side] = "importing"
+EXPORTING: Final[Side] = "exporting"
 
 
 @dataclass(frozen=True, slots=True)
 class ResetResult:
-    """The folder that the old files were copied to, and the new state."""
+    """The folder that the old files were copied to, and the new state.
+
+    ``kept`` is how many entries of the old ledger were intact.
+    """
 
     aside: Path
     state: State
+    kept: int
 
 
 def check_pinned_history() -> HistoryStatus:
@@ -33,20 +41,36 @@ def check_pinned_history() -> HistoryStatus:
     return history.check_history(require_root().value.site)
 
 
-def reset_history(head: str) -> ResetResult:
-    """Keep the intact entries, copy the old files aside, and record the reset.
+def check_exports(site: str) -> HistoryStatus:
+    """Check the ledger of what was exported for a site. Writes nothing.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    return history.check_history(site, "exporting")
+
+
+def reset_history(head: str, exports: str | None = None) -> ResetResult:
+    """Copy the old files aside, and begin another ledger that names the one before.
 
     ``head`` is that of the ``HistoryStatus`` that a person has read; it must not have changed.
+    ``exports`` is the site whose ledger of exports is reset; None: the history of imports is.
 
     Raises:
         UsageError: the head has changed, or the history is intact.
         StorageError: the disk refused. Then the reset can be tried again.
     """
-    root = require_root().value
-    folder = history.check_history(root.site).store.folder
+    if exports is None:
+        root = require_root().value
+        site, side = root.site, IMPORTING
+        entry = history.make_root_entry(root, "reset")
+    else:
+        site, side = exports, EXPORTING
+        entry = Entry(site, "reset", at=0, floor=0, root=0, previous=b"")
+    folder = history.check_history(site, side).store.folder
     with translate_errors(folder):
         make_own_folder(folder)
-    with history.lock_history(root.site, Silent()) as (writer, status):
+    with history.lock_history(site, Silent(), side) as (writer, status):
         if status.fault is None:
             raise UsageError("The import history is intact.", "There is nothing to reset.")
         if status.head != head:
@@ -54,7 +78,7 @@ def reset_history(head: str) -> ResetResult:
                 f"The ledger's head is {status.head}, not {head}.",
                 "Run `airgap trust reset-state` without --yes, read it, and give that head.",
             )
-        entry = history.make_root_entry(root, "reset")
         entry = replace(entry, note=history.clip_note(status.fault.message))
         with translate_errors(folder):
-            return ResetResult(*writer.reset(history.stamp_entry(entry, status.state)))
+            aside, state = writer.reset(history.stamp_entry(entry, status.state))
+            return ResetResult(aside, state, status.entries)

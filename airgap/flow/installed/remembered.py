@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from airgap.disk.os_errors import translate_errors
 from airgap.flow.admission import history
 from airgap.flow.installed.item_name import ItemName
-from airgap.format.ledger import Entry
+from airgap.format.ledger import NUMBERED, Entry
 from airgap.state import installed_manifests
 
 __all__ = ["Origin", "Remembered", "list_imported_bundles", "load_remembered"]
@@ -78,7 +78,5 @@ def _read_imports() -> Iterator[Entry]:
     for site in sites:
         if "~" in site or site.startswith("."):  # set aside by a reset, or not complete
             continue
-        entries = [
-            entry for entry in history.read_entries(site) if entry.event in ("imported", "waived")
-        ]
+        entries = [entry for entry in history.read_entries(site) if entry.event in NUMBERED]
         yield from reversed(entries)

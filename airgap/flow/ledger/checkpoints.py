@@ -25,6 +25,7 @@ from airgap.format.checkpoint import (
     parse_note,
 )
 from airgap.format.root import Key
+from airgap.ledger.log import CHECKPOINT, RECORDER
 from airgap.ledger.tree import LedgerTree
 from airgap.printable import quote
 from airgap.signing.public_keys import load_pem, to_pem, verifies
@@ -45,8 +46,6 @@ __all__ = [
     "verify_checkpoint",
 ]
 
-CHECKPOINT: Final = "checkpoint"
-RECORDER: Final = "recorder.pub"
 _ALGORITHM: Final = "ed25519"
 _RAW_KEY_BYTES: Final = 32
 

@@ -1,6 +1,8 @@
 """The commands of ``airgap ledger``: checkpoints, proofs, witnesses and exports (format §28)."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -279,3 +281,40 @@ def test_files_that_are_not_proofs_are_refused(site: RecordedSite, tmp_path: Pat
     refusals.expect_refusal(site, "ledger", "verify", folder, error=CorruptError)
     (folder / "entry.tlog-proof").unlink()
     refusals.expect_refusal(site, "ledger", "verify", folder, error=MissingError)
+
+
+@pytest.mark.servers
+def test_an_auditors_page_shows_commands_that_check_a_ledger(
+    site: RecordedSite, tmp_path: Path
+) -> None:
+    with site.here():
+        record_event("ward", "importing", EventRecord("imported", bundle=b"\x55" * 32))
+    site.ledger("checkpoint", "--key", site.key(), "-o", tmp_path / "kept-checkpoint")
+    add_entry(site)
+    site.ledger("prove", "55555555", "--key", site.key(), "-o", tmp_path / "proof")
+    site.ledger("consistency", tmp_path / "kept-checkpoint", "-o", tmp_path / "next")
+    site.ledger("export", "-o", tmp_path / "entries")
+    page = (sides.REPOSITORY / "docs/audit.md").read_text()
+    blocks = re.findall(r"^```sh ledger\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    fingerprint = site.run("trust", "show", "--json").json["fingerprint"]
+
+    ran = subprocess.run(
+        ["bash", "-euc", "".join(blocks)],
+        cwd=tmp_path,
+        env={
+            **sides.unmeasured_environment(),
+            **site.environment,
+            "FINGERPRINT": fingerprint,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "ACCEPTED entry 8" in ran.stdout
+    assert "consistency: verified" in ran.stdout
+    assert "entries: verified" in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "1"

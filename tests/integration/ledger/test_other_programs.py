@@ -11,9 +11,11 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from airgap.flow.ledger.record import EventRecord, record_event
 from airgap.format import checkpoint, tree, tree_proof
 from airgap.format.checkpoint import Checkpoint, NoteSignature
 from airgap.format.tree_proof import ConsistencyProof, InclusionProof
+from tests.support.recorded_site import RecordedSite
 
 pytestmark = pytest.mark.servers
 
@@ -93,3 +95,31 @@ def test_they_refuse_a_changed_byte(check: Check, tmp_path: Path, name: str) -> 
     ran = check(tmp_path)
     assert ran.returncode == 1
     assert ran.stdout.startswith("refused: ")
+
+
+def test_they_accept_what_the_commands_write(
+    check: Check, recorded_site: RecordedSite, tmp_path: Path
+) -> None:
+    site, files = recorded_site, tmp_path / "files"
+    files.mkdir()
+    site.ledger("checkpoint", "--key", site.key(), "-o", files / "old-checkpoint")
+    with site.here():
+        for number in range(5):
+            record_event("ward", "importing", EventRecord("checked", note=str(number)))
+    site.ledger("prove", "9", "--key", site.key(), "-o", tmp_path / "proof")
+    site.ledger("consistency", files / "old-checkpoint", "-o", files / "consistency")
+    request, cosigned = tmp_path / "request", files / "checkpoint"
+    site.ledger("consistency", "0", "-o", request)
+    witness = ("--name", "audit.example/7", "--key", site.key("witness"))
+    site.ledger("cosign", request, "-o", cosigned, *witness)  # which they pass over
+    (files / "entry").write_bytes((tmp_path / "proof/entry.msgpack").read_bytes())
+    (files / "inclusion").write_bytes((tmp_path / "proof/entry.tlog-proof").read_bytes())
+    origin = cosigned.read_text().splitlines()[0]
+    public = site.signer().key.spki[-32:]
+    key_hash = checkpoint.compute_key_hash(origin, public)
+    encoded = base64.b64encode(checkpoint.ED25519 + public).decode()
+    (files / "key").write_text(f"{origin}+{key_hash.hex()}+{encoded}\n")
+
+    ran = check(files)
+
+    assert ran.stdout == "entry 8 of 12 is there, and the ledger of 7 continues\n"

@@ -1,0 +1,64 @@
+"""The ledger that a reset begins: it names the one before, and has its numbers (format §17.7)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from airgap.format import ledger as ledger_format
+from airgap.format import limits
+from airgap.format.ledger import NUMBERED, Entry, Replaced, State
+from airgap.format.tree import fold_edge
+
+__all__ = ["begin_again"]
+
+_MOST_BYTES: Final = limits.LEDGER_REFUSAL_BYTES
+
+
+def begin_again(first: Entry, old: State | None, entries: Iterable[tuple[Entry, bytes]]) -> bytes:
+    """Return the bytes of a new ledger.
+
+    Args:
+        first: its first entry, a `reset`, but for what it replaces.
+        old: the state that follows from the intact entries of the ledger before; None: it has none.
+        entries: these entries.
+    """
+    replaces = None
+    if old is not None:
+        replaces = Replaced(old.entries, old.first, old.head, fold_edge(old.edge))
+    carried = list(_carry(first, entries))
+    first = replace(first, replaces=replaces)
+    ledger = _chain([first, *carried])
+    if len(ledger) <= _MOST_BYTES or old is None:
+        return ledger
+    last = {(name, mark.sequence, mark.bundle) for name, mark in old.channels.items()}
+    kept = [entry for entry in carried if (entry.channel, entry.sequence, entry.bundle) in last]
+    return _chain([first, *kept])
+
+
+def _carry(first: Entry, entries: Iterable[tuple[Entry, bytes]]) -> Iterator[Entry]:
+    seen: set[tuple[str | None, int, bytes]] = set()
+    for entry, _ in entries:
+        if entry.event not in NUMBERED or entry.bundle is None:
+            continue
+        number = (entry.channel, entry.sequence, entry.bundle)
+        if number not in seen:
+            seen.add(number)
+            yield replace(
+                first,
+                event="carried",
+                note="",
+                root=entry.root,
+                channel=entry.channel,
+                sequence=entry.sequence,
+                bundle=entry.bundle,
+            )
+
+
+def _chain(entries: Sequence[Entry]) -> bytes:
+    """Return entries as a ledger, each with the digest of the one before."""
+    frames, previous = [], entries[0].previous
+    for entry in entries:
+        raw = ledger_format.encode_entry(replace(entry, previous=previous))
+        frames.append(ledger_format.frame(raw))
+        previous = ledger_format.digest(raw)
+    return b"".join(frames)
