@@ -31,6 +31,7 @@ from airgap.ledger.check import (
     find_end,
     find_entries,
     fits_replaced,
+    iterate_frames,
     may_fit,
     read_entries,
     read_entry,
@@ -160,6 +161,11 @@ class LedgerStore:
                 _replace(self.files / NODES, files.nodes)
                 _replace(self.files / OFFSETS, files.offsets)
         return LedgerTree(self.site, ledger, files, state.entries)
+
+    def read_raw_entries(self, state: State) -> list[bytes]:
+        """Return the bytes of the entries that the state of a consistent ledger counts."""
+        ledger = read_if_exists(self.files / LEDGER, limits.LEDGER_BYTES) or b""
+        return [raw for _, raw in iterate_frames(ledger[: state.size])]
 
     def read_last(self, state: State) -> Entry:
         """Return the last entry that the state of a consistent ledger counts."""
