@@ -5,7 +5,6 @@ the first link that does not fit; what is in the depot may have been there for y
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 from airgap.carrier.depot import Depot
 from airgap.errors import CorruptError, MissingError
@@ -20,29 +19,27 @@ def leave_out_other_chains(
 ) -> dict[str, bytes]:
     """Return the files to be written beside a manifest, without those that would break a chain.
 
+    The folder is not listed: uploads may be making it just now.
+
     Raises:
         TransportError: the depot cannot be read.
     """
     folder = f"{layout.BUNDLES}/{bundle}"
-    listed = frozenset(depot.transport.list(folder, limits.FOLDER_NAMES))
     kept = dict(files)
     for file in files:
         is_stamped = layout.parse_envelope_file(file) or is_index_file(file)
-        if is_stamped and stamp_file(file, 1) in listed:
-            for other in _find_others(depot, folder, file, files, listed):
+        if is_stamped and _read(depot, f"{folder}/{stamp_file(file, 1)}") is not None:
+            for other in _find_others(depot, folder, file, files):
                 kept.pop(other, None)
     return kept
 
 
-def _find_others(
-    depot: Depot, folder: str, file: str, files: Mapping[str, bytes], listed: frozenset[str]
-) -> Iterator[str]:
+def _find_others(depot: Depot, folder: str, file: str, files: Mapping[str, bytes]) -> Iterator[str]:
     """Yield the files of a chain from the first on that is another one in the depot."""
     is_other = False
-    chain = [file, *(stamp_file(file, number) for number in range(1, limits.STAMPS + 1))]
-    for link in chain:
-        if link in listed and link in files and not is_other:
-            is_other = _read(depot, f"{folder}/{link}") != files[link]
+    for link in (file, *(stamp_file(file, number) for number in range(1, limits.STAMPS + 1))):
+        if link in files and not is_other:
+            is_other = _read(depot, f"{folder}/{link}") not in (None, files[link])
         if is_other:
             yield link
             if link == file:
@@ -50,6 +47,10 @@ def _find_others(
 
 
 def _read(depot: Depot, name: str) -> bytes | None:
-    with suppress(CorruptError, MissingError):
+    """Read a file that is compared; None if it is not there, empty if it is no such file."""
+    try:
         return depot.read(name, limits.INDEX_BYTES)
-    return None
+    except MissingError:
+        return None
+    except CorruptError:
+        return b""
