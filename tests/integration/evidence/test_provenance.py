@@ -132,16 +132,24 @@ def test_an_attestation_is_stated_at_the_same_moment(office: Office) -> None:
     assert said["predicate"]["airgap:attestation/v1"]["note"] == "clean"
 
 
+def test_a_file_has_room_for_all_that_is_attached(office: Office, tmp_path: Path) -> None:
+    large = tmp_path / "large.sarif"
+    large.write_bytes(b"x" * 300_000)
+
+    made = airgap_export(office, tmp_path / "x.airgap", "--attach", large)
+
+    assert b"x" * 300_000 in made
+
+
 def test_the_same_export_says_the_same(office: Office, tmp_path: Path) -> None:
     made = [airgap_export(office, tmp_path / name) for name in ("one.airgap", "two.airgap")]
 
     assert made[0] == made[1]
 
 
-def airgap_export(office: Office, path: Path) -> bytes:
-    ran = office.side.run(
-        *("export", "shop:v1", "-o", path, "--key", office.site.key(), "--provenance")
-    )
+def airgap_export(office: Office, path: Path, *more: str | Path) -> bytes:
+    words = ("export", "shop:v1", "-o", path, "--key", office.site.key(), "--provenance")
+    ran = office.side.run(*words, *more)
     assert ran.code == 0, ran.err
     return path.read_bytes()
 
