@@ -355,7 +355,7 @@ def test_a_kill_leaves_plain_text_in_staging_and_nowhere_else(
     words = ("import", depot, "--identity", ward.identity, "--jobs", "1")
     count = len(launcher.run(isolated, *words, fault=Fault()).steps)
     seen = 0
-    for step in range(count // 4, count, max(1, count // 8)):
+    for step in range(count // 4, count, max(1, count // 4)):
         side = Side(tmp_path / f"killed-{step}")
         shutil.copytree(ward.isolated.top, side.top)
         launcher.run(side, *words, fault=Fault(at=step))
