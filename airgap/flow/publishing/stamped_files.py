@@ -47,7 +47,7 @@ def _find_others(depot: Depot, folder: str, file: str, files: Mapping[str, bytes
 
 
 def _read(depot: Depot, name: str) -> bytes | None:
-    """Read a file that is compared; None if it is not there, empty if it is no such file."""
+    """Read a file that is compared; None if it is not there, empty if it is not such a file."""
     try:
         return depot.read(name, limits.INDEX_BYTES)
     except MissingError:
