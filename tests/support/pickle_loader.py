@@ -2,12 +2,16 @@
 
 import io
 import pickle  # noqa: TID251 -- the real reader
-from typing import Self
+import re
+from typing import Final, Self
 
 from airgap.scan.pickle_calls import find_named
 from airgap.scan.verdicts import Unreadable
 
 __all__ = ["load"]
+
+
+_MODULE: Final = re.compile(r"[\w.-]+")
 
 
 class _Harmless:
@@ -34,6 +38,8 @@ class _Loader(pickle.Unpickler):
     """The real reader, which must not be asked for anything that is not listed."""
 
     def find_class(self, module: str, name: str) -> object:
+        if not _MODULE.fullmatch(module.strip()):
+            raise ModuleNotFoundError(module)  # as the real one does: no module has such a name
         try:
             find_named((module, name))
         except Unreadable as error:
