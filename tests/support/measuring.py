@@ -1,7 +1,8 @@
 """Which tests are measured for coverage: that takes as long again as the tests themselves.
 
-A test with many variants is measured until some in a row have reached no new line. What is reported
-is therefore the least that the tests cover. ``AIRGAP_TEST_COVERAGE=all`` measures all tests.
+A test with many variants is measured until some in a row have reached no new line. So is a file of
+tests, and of the rest one test in four, until one reaches a new line. What is reported is therefore
+the least that the tests cover. ``AIRGAP_TEST_COVERAGE=all`` measures all tests.
 """
 
 import os
@@ -15,6 +16,12 @@ from coverage import Coverage
 
 ENOUGH: Final = 12
 """So many variants of a test in a row reach no new line before the others are not measured."""
+
+ENOUGH_OF_A_FILE: Final = 6
+"""So many tests of a file in a row reach no new line before most of the others are not measured."""
+
+ONE_OF: Final = 4
+"""Of the others, one of so many is measured."""
 
 REPEATING: Final = re.compile(
     r"/fuzz/|/test_crash_|/test_tampering|/test_mutations|/test_wycheproof|/attacks/test_coverage"
@@ -31,6 +38,7 @@ class Measuring:
         self._on = True
         self._stopped: list[Coverage] = []  # a process of xdist is measured as a subprocess, too
         self._without_news = Counter[str]()
+        self._turns = Counter[str]()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -40,7 +48,8 @@ class Measuring:
         result = yield
         if self._on:
             news = self._count_reached() > before
-            self._without_news[name] = 0 if news else self._without_news[name] + 1
+            for repeated in (name, str(item.path)):
+                self._without_news[repeated] = 0 if news else self._without_news[repeated] + 1
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -53,7 +62,11 @@ class Measuring:
     def _is_worth_measuring(self, item: pytest.Item, name: str) -> bool:
         if item.get_closest_marker("no_cover"):
             return True  # pytest-cov pauses and resumes
-        return not REPEATING.search(str(item.path)) and self._without_news[name] < ENOUGH
+        path = str(item.path)
+        if REPEATING.search(path) or self._without_news[name] >= ENOUGH:
+            return False
+        self._turns[path] += 1
+        return self._without_news[path] < ENOUGH_OF_A_FILE or self._turns[path] % ONE_OF == 0
 
     def _switch(self, *, on: bool) -> None:
         if on == self._on:

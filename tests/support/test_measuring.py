@@ -61,13 +61,36 @@ def run(plugin: Measuring, tracer: Tracer, name: str, line: int, file: str = "te
 
 
 def test_variants_that_reach_nothing_new_are_soon_not_measured(
-    plugin: Measuring, tracer: Tracer
+    plugin: Measuring, tracer: Tracer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(measuring, "ENOUGH_OF_A_FILE", 1000)
     count = 1 + measuring.ENOUGH + 2
     measured = [run(plugin, tracer, f"test_x.py::test[{number}]", 1) for number in range(count)]
 
     assert measured == [True] * (count - 2) + [False] * 2
     assert run(plugin, tracer, "test_x.py::other", 1)
+
+
+def test_of_a_file_that_reaches_nothing_new_some_are_measured(
+    plugin: Measuring, tracer: Tracer
+) -> None:
+    first = 1 + measuring.ENOUGH_OF_A_FILE
+    measured = [run(plugin, tracer, f"test_x.py::test{number}", 1) for number in range(first + 40)]
+
+    assert measured[:first] == [True] * first
+    assert measured[first:].count(True) == 40 // measuring.ONE_OF
+    assert run(plugin, tracer, "test_y.py::test", 1, "test_y.py")
+
+
+def test_a_file_that_reaches_a_new_line_again_is_measured_again(
+    plugin: Measuring, tracer: Tracer
+) -> None:
+    for number in range(20):
+        run(plugin, tracer, f"test_x.py::test{number}", 1)
+    while not run(plugin, tracer, "test_x.py::news", 2):
+        pass
+
+    assert run(plugin, tracer, "test_x.py::next", 1)
 
 
 def test_variants_that_reach_new_lines_are_all_measured(plugin: Measuring, tracer: Tracer) -> None:
