@@ -1,5 +1,6 @@
 """Fixtures over ``tests.support``."""
 
+import gc
 import os
 import re
 import shutil
@@ -65,6 +66,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with the long files where several processes share the tests."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: not LONG.search(str(item.path)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let Python's garbage collector pass over the tests themselves, which live to the end.
+
+    There are more than a million of their objects, and each full collection looked at all of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-cov's, which starts it
