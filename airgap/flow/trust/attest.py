@@ -53,7 +53,7 @@ def attest(
     are not read. A rejection needs no builders: it keeps out what nobody may import anyway.
 
     Raises:
-        UsageError: the note or the name cannot be signed.
+        UsageError: the note or the name cannot be signed, or what is accepted is sealed.
         NotTrustedError: the bundle is accepted, and too few builders of this machine's root signed
             it.
         ConflictError: this key has signed another statement about the bundle, or no room is left.
@@ -69,6 +69,7 @@ def attest(
             "Use at most 11 lower-case letters, digits and '-', with a letter first.",
         )
     if statement.decision == "accept":
+        _refuse_sealed(candidate)
         demand_builders(candidate)
     report = _read_findings(statement)
     findings = digest(report) if report else _digest_findings(statement.findings)
@@ -108,6 +109,15 @@ def attest(
         reader.add_files(files)
     note_other_volumes(candidate, progress)
     return signed
+
+
+def _refuse_sealed(candidate: BundleToSign) -> None:
+    """Refuse to accept an index: it would count for nothing (format §34.5). Raises UsageError."""
+    if candidate.manifest.sealed is not None:
+        raise UsageError(
+            f"{candidate.reader.location} is sealed, and an attestation is about what is inside.",
+            "Unseal it (`airgap unseal`), attest the result, and seal that (`airgap seal`).",
+        )
 
 
 def _read_findings(statement: Statement) -> bytes:

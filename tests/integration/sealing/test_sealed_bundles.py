@@ -3,12 +3,14 @@
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import airgap
 from airgap.errors import ConfigurationError, CorruptError, PolicyError, UsageError
+from airgap.format.site_rules import SiteRules
 from tests.support import refusals, sealing, second_verifier, signers, stores
 from tests.support.sealing import SealedSite
 from tests.support.sides import Side
@@ -302,3 +304,19 @@ def test_the_second_verifier_checks_the_index_and_the_packs(
     pack = next((damaged / "packs").rglob("*.pack"))
     pack.write_bytes(pack.read_bytes()[:-1] + b"x")
     assert second_verifier.verify(damaged, root, fingerprint)[0] == CorruptError.kind
+
+
+def test_what_is_sealed_is_not_approved_unseen(site: SealedSite, depot: Path) -> None:
+    told = site.connected.run("approve", depot, "--key", site.key)
+    assert (told.code, "about what is inside" in told.err) == (UsageError.exit_code, True)
+
+
+def test_a_root_forbids_recipients_of_ones_own(site: SealedSite, tmp_path: Path) -> None:
+    side = Side(tmp_path / "side")
+    side.top.mkdir()
+    rules = SiteRules(forbidden_options=("recipients",))
+    signers.pin(side, replace(signers.make_root(), created_at=0, rules=rules))
+    public = site.identity.with_suffix(".recipient")
+    words = ("seal", tmp_path / "x", tmp_path / "y", "--key", site.key, "--seal-to", public)
+    told = side.run(*words, "--insecure-recipients", "--json")
+    assert told.json["error"]["kind"] == PolicyError.kind
