@@ -16,6 +16,7 @@ from airgap.ledger.state_file import encode_state_file
 from airgap.signing import private_keys
 
 ENTRIES = 100_000
+FEW = 1000
 READ_BYTES = 64 * 1024
 SYNCS = 2
 APPEND_SECONDS = 0.005
@@ -24,20 +25,35 @@ LAST = Entry("ward", "checked", at=9, floor=5, root=0, previous=bytes(32), bundl
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A ledger whose entries but the last are only bytes of the usual length: nobody reads them."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the ledger of exports is."""
     for name in ("AIRGAP_HOME", "BENTOML_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.delenv("AIRGAP_CONFIG", raising=False)
     folder = tmp_path / "AIRGAP_HOME/ledgers/ward/exporting"
     folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def ledger(folder: Path) -> Path:
+    return fill(folder, ENTRIES)
+
+
+@pytest.fixture
+def small_ledger(folder: Path) -> Path:
+    return fill(folder, FEW)
+
+
+def fill(folder: Path, count: int) -> Path:
+    """Write a ledger whose entries but the last are only bytes: nobody reads them."""
     last = ledger_format.encode_entry(LAST)
     filler = bytes(len(last) - 4)
-    entries = [filler + number.to_bytes(4, "big") for number in range(ENTRIES - 1)] + [last]
+    entries = [filler + number.to_bytes(4, "big") for number in range(count - 1)] + [last]
     data = b"".join(map(ledger_format.frame, entries))
     state = State(
         "ward",
-        ENTRIES,
+        count,
         len(data),
         ledger_format.digest(last),
         5,
@@ -102,15 +118,17 @@ def test_a_proof_is_quick(ledger: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nodes", "offsets"])
-def test_nodes_that_do_not_fit_are_made_again(ledger: Path, tmp_path: Path, name: str) -> None:
+def test_nodes_that_do_not_fit_are_made_again(
+    small_ledger: Path, tmp_path: Path, name: str
+) -> None:
     private_keys.generate(tmp_path, "recorder", "ed25519", None)
     signer = private_keys.load(tmp_path / "recorder.key", lambda _: b"")
     signed = checkpoints.make_checkpoint("ward", "exporting", signer)
-    whole = (ledger / name).read_bytes()
-    (ledger / name).write_bytes(whole[:1000] + bytes(len(whole) - 1000))
+    whole = (small_ledger / name).read_bytes()
+    (small_ledger / name).write_bytes(whole[:100] + bytes(len(whole) - 100))
 
     out = tmp_path / "proof"
-    written = prove.prove_entry("ward", "exporting", str(ENTRIES), out, None)
+    written = prove.prove_entry("ward", "exporting", str(FEW), out, None)
 
-    assert (written.number, written.signed) == (ENTRIES, signed)
-    assert (ledger / name).read_bytes() == whole
+    assert (written.number, written.signed) == (FEW, signed)
+    assert (small_ledger / name).read_bytes() == whole
