@@ -42,6 +42,7 @@ from airgap.api.results.installed import (
     RemovalOutcomeDict,
     RemovedItemDict,
     StoredItemDict,
+    WhoDict,
 )
 from airgap.api.results.items import (
     EntryDict,
@@ -201,5 +202,6 @@ __all__ = [
     "UsedWaiverDict",
     "VerificationDict",
     "WaiverDict",
+    "WhoDict",
     "WitnessedDict",
 ]
