@@ -394,7 +394,8 @@ def test_an_auditor_sees_what_the_page_shows(depot: Path, site: Site, small: Sid
         (session.folder / file.name).write_bytes(file.read_bytes())
     (session.folder / "depot").symlink_to(depot)
 
-    ran = session.run(small, "".join(text for _, text in _find_blocks("docs/audit.md")))
+    blocks = _find_blocks("docs/audit.md")
+    ran = session.run(small, "".join(text for kind, text in blocks if kind != "ledger"))
 
     assert "weights.bin: OK" in ran.stdout
 

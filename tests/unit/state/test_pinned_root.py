@@ -14,7 +14,7 @@ from tests.support import signers, stores
 from tests.support.sides import Side
 from tests.support.signers import make_root, team
 
-ALL = 47
+ALL = 36
 STEPS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.chmod"})
 
 
