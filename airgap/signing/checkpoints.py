@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Final
 
-from airgap.errors import ConfigurationError, NotTrustedError
+from airgap.errors import NotTrustedError
 from airgap.format import checkpoint as checkpoints
 from airgap.format.checkpoint import Checkpoint, NoteSignature
 from airgap.format.root import Key
+from airgap.printable import quote
 from airgap.signing.public_keys import verifies
 from airgap.signing.signer import Signer
 
-__all__ = ["sign_checkpoint", "verify_checkpoint"]
+__all__ = ["raw_public_key", "sign_checkpoint", "verify_checkpoint"]
 
 _ED25519: Final = "ed25519"
 _KEY_BYTES: Final = 32
@@ -22,15 +23,8 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     Raises:
         ConfigurationError: it is not an Ed25519 key, or its keeper refuses.
     """
-    if signer.key.algorithm != _ED25519:
-        raise ConfigurationError(
-            f"The key {signer.key.id} is for {signer.key.algorithm}, and a recorder signs with"
-            " Ed25519.",
-            "Make one: `airgap key generate recorder --algorithm ed25519`, and name it in the"
-            " site's root.",
-        )
     signature = signer.sign_text(checkpoint.text)
-    key_hash = checkpoints.compute_key_hash(checkpoint.origin, _get_point(signer.key))
+    key_hash = checkpoints.compute_key_hash(checkpoint.origin, raw_public_key(signer.key))
     return checkpoints.add_signature(
         checkpoint.text, NoteSignature(checkpoint.origin, key_hash, signature)
     )
@@ -54,7 +48,7 @@ def verify_checkpoint(
     for key_id, key in keys.items():
         if key.algorithm != _ED25519:
             continue
-        key_hash = checkpoints.compute_key_hash(checkpoint.origin, _get_point(key))
+        key_hash = checkpoints.compute_key_hash(checkpoint.origin, raw_public_key(key))
         for line in note.signatures:
             if (line.name, line.key_hash) != (checkpoint.origin, key_hash):
                 continue
@@ -66,12 +60,14 @@ def verify_checkpoint(
             signers.add(key_id)
     if not signers:
         raise NotTrustedError(
-            f"{name} is not signed by a recorder of the site.",
-            "Check that the key of the machine that made it has the role recorder in the root.",
+            f"{name} is not signed by a recorder that is trusted here.",
+            "Compare its key with the recorders of the site's root (`airgap trust show`): it may"
+            " have been revoked.",
+            (f"ledger: {quote(checkpoint.origin)}, {checkpoint.size:,} entries",),
         )
     return checkpoint, tuple(sorted(signers))
 
 
-def _get_point(key: Key) -> bytes:
+def raw_public_key(key: Key) -> bytes:
     """Return the 32 bytes of an Ed25519 key: they end its SubjectPublicKeyInfo (RFC 8410)."""
     return key.spki[-_KEY_BYTES:]

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
-from airgap.flow.ledger import checkpoints
 from airgap.flow.ledger.record import EventRecord, record_event
 from airgap.format import limits, tree_proof
 from airgap.format.checkpoint import (
@@ -20,6 +19,7 @@ from airgap.format.checkpoint import (
     parse_note,
 )
 from airgap.format.tree_proof import ConsistencyProof
+from airgap.signing.checkpoints import raw_public_key
 from tests.support import refusals
 from tests.support.recorded_site import RecordedSite, make_recorded_site
 from tests.support.sides import Side
@@ -55,7 +55,7 @@ def add_entries(site: RecordedSite, count: int, note: str = "") -> None:
 def sign(site: RecordedSite, point: Checkpoint, name: str = "recorder") -> bytes:
     """Sign any checkpoint, as a thief of the key or a dishonest recorder can."""
     signer = site.signer(name)
-    key_hash = compute_key_hash(point.origin, checkpoints.raw_public_key(signer.key))
+    key_hash = compute_key_hash(point.origin, raw_public_key(signer.key))
     line = NoteSignature(point.origin, key_hash, signer.sign_text(point.text))
     return add_signature(point.text, line)
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from airgap.disk import durable, sharing
 from airgap.disk.os_errors import translate_errors
@@ -17,18 +16,16 @@ from airgap.flow.progress import Silent
 from airgap.format import limits
 from airgap.format.checkpoint import (
     Checkpoint,
-    NoteSignature,
     add_signature,
-    compute_key_hash,
     is_origin_of,
-    parse_checkpoint,
     parse_note,
 )
 from airgap.format.root import Key
 from airgap.ledger.log import CHECKPOINT, RECORDER
 from airgap.ledger.tree import LedgerTree
 from airgap.printable import quote
-from airgap.signing.public_keys import load_pem, to_pem, verifies
+from airgap.signing import checkpoints
+from airgap.signing.public_keys import load_pem, to_pem
 from airgap.signing.signer import Signer
 
 __all__ = [
@@ -39,15 +36,11 @@ __all__ = [
     "choose_ledger",
     "find_recorders",
     "make_checkpoint",
-    "raw_public_key",
     "read_checkpoint",
     "read_tree",
     "save_checkpoint",
     "verify_checkpoint",
 ]
-
-_ALGORITHM: Final = "ed25519"
-_RAW_KEY_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +123,7 @@ def make_checkpoint(site: str, side: Side, signer: Signer) -> SignedCheckpoint:
         _refuse_other_beginning(last.point, tree)
         if last.point == point and last.key == signer.key:
             return last
-    name = point.origin
-    key_hash = compute_key_hash(name, raw_public_key(signer.key))
-    line = NoteSignature(name, key_hash, signer.sign_text(point.text))
-    signed = SignedCheckpoint(point, add_signature(point.text, line), signer.key)
+    signed = SignedCheckpoint(point, checkpoints.sign_checkpoint(point, signer), signer.key)
     save_checkpoint(site, side, signed)
     return signed
 
@@ -217,37 +207,13 @@ def verify_checkpoint(
         CorruptError: it is not a checkpoint.
         NotTrustedError: none of the keys has signed it, or it is of another site.
     """
-    note = parse_note(raw, name)
-    point = parse_checkpoint(note.text, name)
+    point, signers = checkpoints.verify_checkpoint(raw, recorders, name)
     if site is not None and not is_origin_of(point.origin, site):
         raise NotTrustedError(
             f"{name} is of the ledger {quote(point.origin)}, and not of one of site {site}.",
             "Get the checkpoint of the site whose recorders these are.",
         )
-    for key in recorders.values():
-        if key.algorithm != _ALGORITHM:
-            continue
-        key_hash = compute_key_hash(point.origin, raw_public_key(key))
-        for line in note.signatures:
-            if (line.name, line.key_hash) != (point.origin, key_hash):
-                continue
-            if not verifies(key, line.signature, note.text):
-                raise NotTrustedError(
-                    f"{name} has a signature that is not that of key {key.id}.",
-                    "It was changed: get the file again from its source.",
-                )
-            return SignedCheckpoint(point, raw, key)
-    raise NotTrustedError(
-        f"{name} is not signed by a recorder that is trusted here.",
-        "Compare its key with the recorders of the site's root (`airgap trust show`): it may have"
-        " been revoked.",
-        (f"ledger: {quote(point.origin)}, {point.size:,} entries",),
-    )
-
-
-def raw_public_key(key: Key) -> bytes:
-    """Return the 32 bytes of an Ed25519 key."""
-    return key.spki[-_RAW_KEY_BYTES:]
+    return SignedCheckpoint(point, raw, recorders[signers[0]])
 
 
 def _require_recorder(site: str, key: Key) -> None:

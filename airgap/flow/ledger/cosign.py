@@ -11,7 +11,7 @@ from airgap.disk import durable, locks, sharing
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import read_if_exists
 from airgap.errors import NotTrustedError, PolicyError, UsageError
-from airgap.flow.ledger.checkpoints import SignedCheckpoint, raw_public_key, verify_checkpoint
+from airgap.flow.ledger.checkpoints import SignedCheckpoint, verify_checkpoint
 from airgap.flow.ledger.verify import verify_continuation
 from airgap.format import limits, tree_proof
 from airgap.format.checkpoint import (
@@ -27,6 +27,7 @@ from airgap.format.checkpoint import (
 from airgap.format.root import Key
 from airgap.format.tree_proof import ConsistencyProof
 from airgap.printable import quote
+from airgap.signing.checkpoints import raw_public_key
 from airgap.signing.signer import Signer
 from airgap.state.state_folder import state_folder
 

@@ -67,7 +67,7 @@ def test_a_key_signs_a_receipt_once() -> None:
 
 def test_a_recorder_signs_with_ed25519() -> None:
     signer = FileSigner(ec.generate_private_key(ec.SECP256R1()))
-    with pytest.raises(ConfigurationError, match="signs with Ed25519"):
+    with pytest.raises(ConfigurationError, match="signed with Ed25519 only"):
         sign_checkpoint(Checkpoint("airgap/ward/0123456789abcdef", 1, bytes(32)), signer)
 
 
