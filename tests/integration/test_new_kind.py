@@ -30,7 +30,7 @@ FILES = {"intro.ipynb": stores.noise(300_000), "data/rows.csv": b"a,b\n" * 100}
 class Notebooks(ItemKind):
     """Notebooks, in ``notebooks/`` of BentoML's home; each needs an ``intro.ipynb``."""
 
-    rules = KindRules("notebook", 2, lambda name, _: names.is_tag_part(name), reader=3)
+    rules = KindRules("notebook", 2, lambda name, _: names.is_tag_part(name), reader=4)
     store_title = "BentoML home"
     folder = "notebooks"
 
@@ -171,4 +171,4 @@ def test_an_airgap_without_the_kind_says_that_a_newer_one_is_needed(
 
     ran = refusals.expect_refusal(isolated, "import", tmp_path / "bundles", error=PolicyError)
 
-    assert "needs format version 3" in ran.json["error"]["message"]
+    assert "needs format version 4" in ran.json["error"]["message"]

@@ -47,7 +47,8 @@ PRELOADED: Final = (
 WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 MOST_SECONDS: Final = 120
 """A command that takes longer is aborted, and writes the stacks of its threads."""
-GROWING: Final = re.compile(r"mkdir|open|write|pwrite|reserve|symlink|link|rename")
+HELD: Final = re.compile(r"/proc/self/fd/[0-9]+(?=/|$)")
+GROWING: Final = re.compile(r"mkdir|open|reopen|write|pwrite|reserve|symlink|link|rename")
 PLAIN_EVENTS: Final = {
     # audit event: (what it is called here, number of paths, where a folder's descriptor is)
     "os.mkdir": ("mkdir", 1, 2),
@@ -129,8 +130,8 @@ class Steps:
     def _before(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def stand_in(*args: Any) -> Any:  # noqa: ANN401
             paths = [one for one in args if isinstance(one, Path)]
-            paths = paths or [Path(f"/proc/self/fd/{args[0]}").readlink()]
-            self.take(f"{name} {' -> '.join(self._short(str(path)) for path in paths)}")
+            texts = [resolve_path(path) for path in paths or args[:1]]
+            self.take(f"{name} {' -> '.join(map(self._short, texts))}")
             return real(*args)
 
         return stand_in
@@ -140,18 +141,13 @@ class Steps:
             name, paths, folder = PLAIN_EVENTS[event]
             self._path_step(name, args[:paths], args[folder] if folder else -1)
         elif event == "open" and args[2] & WRITING:
-            self._path_step("open", args[:1], -1)
+            self._path_step("open" if args[2] & os.O_CREAT else "reopen", args[:1], -1)
         elif event == "fcntl.flock":
             self.take("try lock" if args[1] & fcntl.LOCK_NB else "wait for lock")
 
     def _path_step(self, name: str, paths: tuple[Any, ...], folder: int) -> None:
         """Count a step on paths, unless they are none of the test's (a cache of bytecode)."""
-        texts = [
-            str(Path(f"/proc/self/fd/{path}").readlink())
-            if isinstance(path, int)
-            else os.fsdecode(path)
-            for path in paths
-        ]
+        texts = [resolve_path(path) for path in paths]
         if folder >= 0:
             above = Path(f"/proc/self/fd/{folder}").readlink()
             texts = [str(above / text) for text in texts]
@@ -167,8 +163,7 @@ class Steps:
         if not set(mode) & set("wxa+"):
             return _REAL_OPEN(file, mode, *args, **named)
         raw = _SeenFile(file, mode.replace("b", "").replace("t", ""))
-        path = Path(f"/proc/self/fd/{file}").readlink() if isinstance(file, int) else file
-        raw.steps, raw.short = self, self._short(os.fsdecode(path))
+        raw.steps, raw.short = self, self._short(resolve_path(file))
         buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, *args[1:], **named)
 
@@ -273,6 +268,13 @@ def run(request: dict[str, Any]) -> NoReturn:
 def limit_file_size(size: int) -> None:
     """Let writing a file beyond ``size`` bytes fail in this process."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def resolve_path(path: "int | str | bytes | os.PathLike[str]") -> str:
+    """Return the path of a descriptor, and a path below one that a process holds (/proc)."""
+    text = f"/proc/self/fd/{path}" if isinstance(path, int) else os.fsdecode(path)
+    held = HELD.match(text)
+    return f"{Path(held[0]).readlink()}{text[held.end() :]}" if held else text
 
 
 def _not_at_all(_descriptor: int) -> int:

@@ -13,6 +13,9 @@ from tests.support import interruptions
 from tests.support.faults import Launcher
 from tests.support.sides import Side, Site
 
+CACHES = frozenset({"nodes", "offsets"})
+"""Files beside a ledger that are made again where they are lost (format §28.8)."""
+
 
 @dataclass
 class Disk:
@@ -25,6 +28,8 @@ class Disk:
         for step in steps:
             verb, _, rest = step.partition(" ")
             *_, path = paths = [PurePath(one) for one in rest.split(" -> ")]
+            if path.name in CACHES and {"ledgers", "sites"} & {*path.parts}:
+                continue
             if verb in ("rename", "exchange") and ".airgap" not in path.parts:
                 yield paths[0]
             if verb == "syncfs":
@@ -66,12 +71,13 @@ def test_an_export_syncs_what_it_renames_and_all_of_it_before_the_manifest(
     out = tmp_path / form
     ended = launcher.run(small, "export", "shop:v1", "-o", out, "--key", site.key())
 
-    disk, source, before = Disk(), PurePath(), set[PurePath]()
+    disk, last, before = Disk(), PurePath(), set[PurePath]()
     for source in disk.follow(ended.steps):
-        before = set(disk.forgettable)
-        assert source not in before, f"{source} is renamed"
+        assert source not in disk.forgettable, f"{source} is renamed"
+        if form in source.parts[0]:
+            last, before = source, set(disk.forgettable)
 
-    assert before == {source.parent}, "its own folder, which has the new part in it"
+    assert before == {last.parent}, "its own folder, which has the new part in it"
     assert not disk.forgettable
 
 

@@ -26,8 +26,9 @@ def test_it_is_short_and_runs_on_python_3_9() -> None:
 
     ast.parse(text, feature_version=(3, 9))
     assert max(map(len, text.splitlines())) <= 100
-    # 500 before version 2: roots (format §7.6), labels (§4.4), named attestations (§14).
-    assert len(text.splitlines()) <= 596
+    # 500 before version 2: roots (format §7.6), labels (§4.4), named attestations (§14). Then: the
+    # indexes of sealed bundles (§34.3).
+    assert len(text.splitlines()) <= 605
     imported = {one.split()[1] for one in text.splitlines() if one.startswith(("import ", "from "))}
     assert imported <= sys.stdlib_module_names
 

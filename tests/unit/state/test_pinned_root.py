@@ -11,10 +11,11 @@ from airgap.errors import ConflictError
 from airgap.flow.bundle import open_bundle
 from airgap.state import pinned_root
 from tests.support import signers, stores
+from tests.support.fork_server import resolve_path
 from tests.support.sides import Side
 from tests.support.signers import make_root, team
 
-ALL = 36
+ALL = 64
 STEPS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.chmod"})
 
 
@@ -31,10 +32,13 @@ class Executioner:
         sys.addaudithook(self._see)
 
     def _see(self, event: str, arguments: tuple[object, ...]) -> None:
-        if self.folder and event in STEPS and str(arguments[0]).startswith(self.folder):
+        if self.folder and event in STEPS and self._is_within(arguments[0]):
             self.count += 1
             if self.count > self.at:
                 raise Killed
+
+    def _is_within(self, path: object) -> bool:
+        return isinstance(path, (int, str, Path)) and resolve_path(path).startswith(self.folder)
 
     @contextmanager
     def killing(self, folder: Path, at: int) -> Iterator[None]:
