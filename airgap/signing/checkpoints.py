@@ -1,6 +1,6 @@
 """Checkpoints of ledgers: signed by a recorder, verified with keys of recorders (format §28.3)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from airgap.errors import NotTrustedError
@@ -31,19 +31,31 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
 
 
 def verify_checkpoint(
-    raw: bytes, keys: Mapping[str, Key], name: str
+    raw: bytes, keys: Mapping[str, Key], name: str, sites: Sequence[str] = ()
 ) -> tuple[Checkpoint, tuple[str, ...]]:
     """Verify a signed note as a checkpoint; return it, and the ids of the keys that signed it.
 
-    ``name`` is what people call it. Signatures by other keys have no meaning.
+    Signatures by other keys have no meaning.
+
+    Args:
+        raw: the signed note.
+        keys: the keys that count, by id.
+        name: what people call it.
+        sites: the sites of whose ledgers it may be; none: of any, and its origin has any form.
 
     Raises:
-        NotTrustedError: none of the keys has signed it, or a signature is not that of the key that
-            it names.
+        NotTrustedError: none of the keys has signed it, a signature is not that of the key that it
+            names, or it is not of a ledger of these sites.
         CorruptError: it is not a checkpoint.
     """
     note = checkpoints.parse_note(raw, name)
     checkpoint = checkpoints.parse_checkpoint(note.text, name)
+    if sites and not any(checkpoints.is_origin_of(checkpoint.origin, site) for site in sites):
+        raise NotTrustedError(
+            f"{name} is of the ledger {quote(checkpoint.origin)}, and not of one of site"
+            f" {sites[0]}.",
+            "Get the checkpoint of the site whose recorders these are.",
+        )
     signers = set()
     for key_id, key in keys.items():
         if key.algorithm != _ED25519:

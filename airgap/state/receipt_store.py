@@ -30,6 +30,7 @@ _ACCEPTED: Final = "accepted"
 _LEDGERS: Final = "ledgers.json"
 _LEDGERS_BYTES: Final = 64 * 1024
 _ID_DIGITS: Final = 16
+_LEDGER: Final = re.compile(r"[0-9a-f]{16}")
 _FILE: Final = re.compile(
     r"(?P<ledger>[0-9a-f]{16})\.(?P<size>[0-9]{16})\.(?P<number>[0-9]{1,16})"
     r"\.(?P<bundle>[0-9a-f]{64})\.(?P<result>passed|failed)\.(?P<digest>[0-9a-f]{16})"
@@ -100,6 +101,7 @@ class ReceiptStore:
         self, ledger: str, size: int, number: int, bundle: str, raw: bytes, *, passed: bool
     ) -> Path:
         """Return the file that a receipt has once it is accepted."""
+        _require_digits(ledger)
         result = "passed" if passed else "failed"
         digest = hashlib.sha256(raw).hexdigest()[:_ID_DIGITS]
         name = f"{ledger}.{size:016}.{number}.{bundle}.{result}.{digest}.receipt.json"
@@ -175,4 +177,11 @@ class ReceiptStore:
 
     def write_witnessed(self, ledger: str, raw: bytes) -> None:
         """Remember the last checkpoint of a sender's ledger."""
+        _require_digits(ledger)
         self.write(self.folder / "witnessed" / f"{ledger}.checkpoint.json", raw)
+
+
+def _require_digits(ledger: str) -> None:
+    """Make sure that the digits of an origin can be a file's name, however it was verified."""
+    if not _LEDGER.fullmatch(ledger):
+        raise ValueError(f"not the last digits of an origin: {ledger!r}")

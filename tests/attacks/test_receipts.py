@@ -12,14 +12,16 @@ from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyErro
 from airgap.flow.receipts.accept import accept_receipt
 from airgap.flow.receipts.confirmations import list_held
 from airgap.format import intoto, tree
+from airgap.format.attachment import attachment_file
 from airgap.format.checkpoint import Checkpoint
-from airgap.format.ledger_view import EarlierPoint
+from airgap.format.ledger_view import EarlierPoint, encode_view
 from airgap.format.receipt import Receipt, encode_receipt
 from airgap.format.root import Root
 from airgap.format.site_rules import ReceiptRules
+from airgap.signing.public_keys import make_key
 from airgap.signing.receipts import read_envelope
 from airgap.state.receipt_store import ReceiptStore
-from tests.support import receipts
+from tests.support import receipts, signers, stores
 from tests.support.receipts import (
     LEAVES,
     ORIGIN,
@@ -29,11 +31,14 @@ from tests.support.receipts import (
     make_receipt,
     sign_receipt,
 )
+from tests.support.sides import Side
 from tests.support.signers import make_root, private_key, team
 
 ROOT = make_root(recorder=team("ray"), approver=team("dan eve"))
 FORKED = (*LEAVES[:5], *(tree.hash_leaf(b"other %d" % number) for number in range(30)))
 OTHER = "airgap/ward/ffffffffffffffff"
+PATH = "airgap/ward/../../../escaped"
+"""Its last 16 digits, which name a file, would lead out of the folder."""
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +94,10 @@ FORGED: dict[str, Callable[[], bytes]] = {
         make_receipt(ledger=make_proof(origin="airgap/clinic/0123456789abcdef"))
     ),
     "of another site": lambda: sign(make_receipt(site="clinic")),
+    "with a path for a ledger": lambda: sign(make_receipt(ledger=make_proof(origin=PATH))),
+    "with a ledger of other digits": lambda: sign(
+        make_receipt(ledger=make_proof(origin="airgap/ward/ZZZZZZZZZZZZZZZZ"))
+    ),
 }
 
 
@@ -211,3 +220,29 @@ def test_a_proof_that_leads_to_another_root_is_evidence() -> None:
     lie = EarlierPoint(4, tuple(bytes(32) for _ in range(3)))
     raw = sign(make_receipt(ledger=replace(make_proof(LEAVES[:8]), earlier=(lie,))))
     refuse(raw, NotTrustedError, "was rewritten")
+
+
+def test_a_checkpoint_beside_a_bundle_names_no_file_by_a_path(tmp_path: Path) -> None:
+    connected, isolated = Side(tmp_path / "connected"), Side(tmp_path / "isolated")
+    for side in (connected, isolated):
+        side.top.mkdir()
+        signers.pin(side, replace(make_root(recorder=team("ray")), created_at=0))
+    builder = signers.write_key(tmp_path, "bob")
+    stores.add_model(connected, "ranker:v1", {"weights.bin": b"x" * 1000})
+    export = ("export", "--model", "ranker:v1", "-o", tmp_path / "depot", "--key", builder)
+    assert connected.run(*export).code == 0
+    (folder,) = (tmp_path / "depot/bundles").iterdir()
+    note = receipts.make_checkpoint(LEAVES[:3], origin=PATH)
+    key_id = make_key(RECORDER.public_key()).id
+    file = folder / attachment_file("0123456789abcdef", key_id, "checkpoint")
+    file.write_bytes(encode_view(note, ()))
+
+    ran = isolated.run("import", tmp_path / "depot")
+
+    assert ran.code == 0, ran.err
+    assert "is passed over" in ran.err
+    assert not [*tmp_path.rglob("*escaped*")]
+    with isolated.here():
+        assert not ReceiptStore("ward").read_witnessed()
+        with pytest.raises(ValueError, match="not the last digits"):
+            ReceiptStore("ward").write_witnessed(PATH[-16:], b"")

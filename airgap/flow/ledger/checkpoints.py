@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from airgap.disk import durable, sharing
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import read_if_exists
-from airgap.errors import ConfigurationError, NotTrustedError, PolicyError
+from airgap.errors import ConfigurationError, PolicyError
 from airgap.flow import site as sites
 from airgap.flow.admission import history
 from airgap.flow.admission.history import Side
@@ -17,13 +17,11 @@ from airgap.format import limits
 from airgap.format.checkpoint import (
     Checkpoint,
     add_signature,
-    is_origin_of,
     parse_note,
 )
 from airgap.format.root import Key
 from airgap.ledger.log import CHECKPOINT, RECORDER
 from airgap.ledger.tree import LedgerTree
-from airgap.printable import quote
 from airgap.signing import checkpoints
 from airgap.signing.public_keys import load_pem, to_pem
 from airgap.signing.signer import Signer
@@ -207,12 +205,8 @@ def verify_checkpoint(
         CorruptError: it is not a checkpoint.
         NotTrustedError: none of the keys has signed it, or it is of another site.
     """
-    point, signers = checkpoints.verify_checkpoint(raw, recorders, name)
-    if site is not None and not is_origin_of(point.origin, site):
-        raise NotTrustedError(
-            f"{name} is of the ledger {quote(point.origin)}, and not of one of site {site}.",
-            "Get the checkpoint of the site whose recorders these are.",
-        )
+    sites = () if site is None else (site,)
+    point, signers = checkpoints.verify_checkpoint(raw, recorders, name, sites)
     return SignedCheckpoint(point, raw, recorders[signers[0]])
 
 

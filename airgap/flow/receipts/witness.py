@@ -14,6 +14,7 @@ from airgap.errors import AirgapError
 from airgap.flow.admission import history
 from airgap.flow.admission.history import Side
 from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.ledger.record import ANY_SITE
 from airgap.flow.progress import Progress
 from airgap.format import checkpoint as checkpoints
 from airgap.format import limits, tree
@@ -154,7 +155,7 @@ def _examine(site: str, raw: bytes, keys: Mapping[str, Key]) -> Witnessed:
         StorageError: the disk refused.
     """
     note, earlier = decode_view(raw)
-    checkpoint, _ = verify_checkpoint(note, keys, "The checkpoint")
+    checkpoint, _ = verify_checkpoint(note, keys, "The checkpoint", (site, ANY_SITE))
     store, view = ReceiptStore(site), LedgerView(checkpoint, earlier)
     before = next(
         (
