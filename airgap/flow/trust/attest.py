@@ -1,7 +1,7 @@
 """Attestations: a scanner or an approver signs a statement about a bundle (format §14)."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap.disk.digests import digest_file
@@ -50,7 +50,8 @@ def attest(
     """Sign a statement about a bundle, put it beside the manifest, and return it.
 
     To accept a bundle, a machine that has a root demands that enough builders signed it. Its packs
-    are not read. A rejection needs no builders: it keeps out what nobody may import anyway.
+    are not read. A rejection needs no builders: it keeps out what nobody may import anyway. Of a
+    sealed bundle, it carries neither report nor note, which anybody could read.
 
     Raises:
         UsageError: the note or the name cannot be signed, or what is accepted is sealed.
@@ -71,6 +72,7 @@ def attest(
     if statement.decision == "accept":
         _refuse_sealed(candidate)
         demand_builders(candidate)
+    reason, statement = statement.note, _keep_closed(candidate, statement, progress)
     report = _read_findings(statement)
     findings = digest(report) if report else _digest_findings(statement.findings)
     signed = Attestation(
@@ -96,7 +98,7 @@ def attest(
         channel=candidate.manifest.channel,
         sequence=candidate.manifest.sequence,
         documents={"attestation": digest(raw)} | ({"findings": findings} if findings else {}),
-        note=f"{signed.name or signed.role}{f': {signed.note}' if signed.note else ''}",
+        note=f"{signed.name or signed.role}{f': {reason}' if reason else ''}",
         key=signer.key.id,
         signed_by={signed.role: [signer.key.id]},
     )
@@ -118,6 +120,24 @@ def _refuse_sealed(candidate: BundleToSign) -> None:
             f"{candidate.reader.location} is sealed, and an attestation is about what is inside.",
             "Unseal it (`airgap unseal`), attest the result, and seal that (`airgap seal`).",
         )
+
+
+def _keep_closed(candidate: BundleToSign, statement: Statement, progress: Progress) -> Statement:
+    """Return what may lie beside the bundle: if that is sealed, neither a report nor a note."""
+    if candidate.manifest.sealed is None:
+        return statement
+    location = candidate.reader.location
+    if statement.findings and statement.is_attached:
+        progress.note(
+            f"{location} is sealed, so that {statement.findings} is not attached: its SHA-256 is"
+            " signed. Keep the file."
+        )
+    if statement.note:
+        progress.note(
+            f"{location} is sealed, so that the note is not signed: the ledger of this machine has"
+            " it."
+        )
+    return replace(statement, note="", is_attached=False)
 
 
 def _read_findings(statement: Statement) -> bytes:

@@ -311,6 +311,27 @@ def test_what_is_sealed_is_not_approved_unseen(site: SealedSite, depot: Path) ->
     assert (told.code, "about what is inside" in told.err) == (UsageError.exit_code, True)
 
 
+def test_a_rejection_leaves_no_report_and_no_note_beside_a_sealed_bundle(
+    site: SealedSite, depot: Path, tmp_path: Path
+) -> None:
+    rejected, report = tmp_path / "rejected", tmp_path / "report.txt"
+    shutil.copytree(depot, rejected)
+    report.write_text("secret-ranker:v1 has a pickle\n")
+    (bundle,) = (rejected / "bundles").iterdir()
+    words = ("attest", rejected, "--bundle", bundle.name, "--role", "scanner", "--key", site.key)
+    options = ("--reject", "--findings", report, "--note", "secret-ranker is bad")
+    ran = site.connected.run(*words, *options)
+    assert ran.code == 0, ran.err
+    assert f"{report} is not attached" in ran.err
+    assert "the note is not signed: the ledger of this machine has it" in ran.err
+    files = {path.relative_to(rejected) for path in rejected.rglob("*") if path.is_file()}
+    new = files - {path.relative_to(depot) for path in depot.rglob("*") if path.is_file()}
+    assert sorted(file.suffix for file in new) == [".attestation", ".dsse"]
+    assert not [file for file in new if b"secret-ranker" in (rejected / file).read_bytes()]
+    ledger = site.connected.state / "ledgers" / "ward" / "exporting" / "ledger"
+    assert b"secret-ranker is bad" in ledger.read_bytes()
+
+
 def test_a_root_forbids_recipients_of_ones_own(site: SealedSite, tmp_path: Path) -> None:
     side = Side(tmp_path / "side")
     side.top.mkdir()
