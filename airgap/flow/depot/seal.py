@@ -11,6 +11,7 @@ from airgap.flow.bundle import open_bundle
 from airgap.flow.bundle.open_bundle import Unverified, read_evidence
 from airgap.flow.bundle.unseal import check_inner, unseal
 from airgap.flow.depot.copy_bundle import CopyResult, copy_opened, require_one
+from airgap.flow.ledger.sealed import make_recorder
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.destination import name_depot, require_folder_above
@@ -54,6 +55,7 @@ def seal_bundles(request: SealRequest, progress: Progress) -> list[CopyResult]:
     Raises:
         ConfigurationError: there is no key, or nobody to seal to.
         UsageError: a bundle is sealed already, or the destination takes one bundle.
+        PolicyError: the ledger of this machine is not consistent; nothing is published.
         AirgapError: as ``copy_bundle``.
     """
     if not request.signers:
@@ -71,7 +73,12 @@ def seal_bundles(request: SealRequest, progress: Progress) -> list[CopyResult]:
                 progress,
                 connector,
                 Sealing(
-                    recipients, request.signers, int(time.time()), bundle.manifest.audience, depot
+                    recipients,
+                    request.signers,
+                    int(time.time()),
+                    bundle.manifest.audience,
+                    depot,
+                    make_recorder(request.signers, progress),
                 ),
             )
             for bundle in _refuse_sealed(opened)

@@ -38,6 +38,7 @@ from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import find_bases, list_wanted_tags
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult, Preset
 from airgap.flow.ledger.record import EventRecord, recording
+from airgap.flow.ledger.sealed import make_recorder
 from airgap.flow.licences.gate import load_policy
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
@@ -274,6 +275,7 @@ def _make_sealing(request: ExportRequest, progress: Progress) -> Sealing | None:
         int(time.time()),
         tuple(sorted(set(request.terms.audience))),
         "" if request.media.makes_volumes else name_depot(request.destination),
+        make_recorder(request.signers, progress),
     )
 
 
@@ -307,8 +309,7 @@ def _list_attachments(request: ExportRequest, settings: BundleOptions) -> Iterat
         **describe_closure(request.closure),
     }
     builder = request.provenance and parse_builder_id(request.provenance)
-    compression, bases = request.compression, settings.bases
-    yield Provenance(request.signers[0], builder, asked, compression, bases)
+    yield Provenance(request.signers[0], builder, asked, request.compression, settings.bases)
 
 
 def _refuse_unfit(request: ExportRequest) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,7 +26,14 @@ from airgap.state.sealed_packs import SealedPack, SealedPacks
 from airgap.state.state_folder import state_folder
 from airgap.version import __version__
 
-__all__ = ["PublishedIndex", "SealedWriter", "Sealing", "measure_pack", "measure_room"]
+__all__ = [
+    "PublishedIndex",
+    "SealedWriter",
+    "Sealing",
+    "UnpublishedIndex",
+    "measure_pack",
+    "measure_room",
+]
 
 _DAY: Final = 86_400
 _TOOL: Final = f"airgap {__version__}"
@@ -34,6 +41,15 @@ _HYBRID: Final = "mlkem768x25519"
 _BYTES_PER_PACK: Final = 160
 _HEADER: Final = 2 * limits.KIB
 _ROOM: Final = 512 * limits.KIB
+
+
+@dataclass(frozen=True, slots=True)
+class UnpublishedIndex:
+    """An index that is signed and not published yet, its envelopes, and the manifest inside."""
+
+    raw: bytes
+    envelopes: Mapping[str, bytes]
+    inner: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,8 @@ class Sealing:
     audience: tuple[str, ...] = ()
     depot: str = ""
     """What the depot is remembered by; empty: it is a file, or on its way, and is not."""
+    record: Callable[[UnpublishedIndex], object] = lambda index: None  # noqa: ARG005
+    """Is called before an index is published; what it raises stops that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +150,7 @@ class SealedWriter:
     def publish(
         self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
     ) -> None:
-        """Seal the bundle, sign its index, and publish that."""
+        """Seal the bundle, sign its index, have it recorded, and publish it."""
         salt = os.urandom(seal.SALT_BYTES)
         content = seal.Seal(salt, self._epoch.text, manifest, envelopes)
         recipients = self.sealing.recipients
@@ -145,6 +163,7 @@ class SealedWriter:
             layout.envelope_file("builder", signer.key.id): dsse.encode(signer.sign("builder", raw))
             for signer in self.sealing.signers
         }
+        self.sealing.record(UnpublishedIndex(raw, files, manifest))
         self.index = PublishedIndex(manifests.bundle_id(raw), index)
         published = SignedBundle(self.index.bundle, raw, files, index.packs)
         publish(self.below, published, self.progress)

@@ -10,6 +10,7 @@ import pytest
 
 import airgap
 from airgap.errors import ConfigurationError, CorruptError, PolicyError, UsageError
+from airgap.flow.admission import history
 from airgap.format.site_rules import SiteRules
 from tests.support import refusals, sealing, second_verifier, signers, stores
 from tests.support.sealing import SealedSite
@@ -330,6 +331,35 @@ def test_a_rejection_leaves_no_report_and_no_note_beside_a_sealed_bundle(
     assert not [file for file in new if b"secret-ranker" in (rejected / file).read_bytes()]
     ledger = site.connected.state / "ledgers" / "ward" / "exporting" / "ledger"
     assert b"secret-ranker is bad" in ledger.read_bytes()
+
+
+def test_a_seal_is_recorded_before_it_is_published(
+    site: SealedSite, isolated: Side, tmp_path: Path
+) -> None:
+    file, opened, sealed = (tmp_path / name for name in ("a.airgap", "b.airgap", "sealed"))
+    exported = site.export("-o", file, "--channel", "shop", "--sequence", "5").json
+    words = ("unseal", file, "-o", opened, "--identity", site.identity)
+    assert isolated.run(*words).code == 0
+    side = Side(tmp_path / "side")
+    shutil.copytree(site.connected.top, side.top)
+    seal = ("seal", opened, sealed, "--key", site.key, "--json")
+    assert side.run(*seal).code == 0
+    (raw,) = (path.read_bytes() for path in sealed.rglob("manifest.msgpack"))
+    with side.here():
+        *_, first, last = history.read_entries("ward", "exporting")
+    assert (first.event, last.event) == ("sealed", "sealed")
+    assert first.documents["index"].hex() == exported["bundle"]
+    assert last.bundle is not None
+    assert last.bundle.hex() == exported["sealed"]["inner"]
+    assert (last.channel, last.sequence) == ("shop", 5)
+    assert last.documents["index"] == hashlib.sha256(raw).digest()
+    assert set(last.documents) == {"index", f"envelope:{last.who.key}"}
+    assert last.signed_by["builder"] == (last.who.key,)
+    (side.state / "ledgers/ward/exporting/state").unlink()
+    shutil.rmtree(sealed)
+    ran = side.run(*seal)
+    assert ran.json["error"]["kind"] == PolicyError.kind
+    assert not list(sealed.rglob("manifest.msgpack"))
 
 
 def test_a_root_forbids_recipients_of_ones_own(site: SealedSite, tmp_path: Path) -> None:
