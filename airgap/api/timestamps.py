@@ -116,6 +116,7 @@ def verify_as_of(  # noqa: PLR0913  (options)
     Raises:
         ConfigurationError: this machine trusts nobody yet, or rfc3161-client (the extra
             ``timestamps``) is not installed.
+        UsageError: the time is in the future.
         AirgapError: the bundle cannot be reached or read, or its manifest is damaged.
     """
     pieces = Pieces(None, user, passwd, params)

@@ -8,7 +8,15 @@ from typing import Final
 from airgap.errors import UsageError
 from airgap.printable import quote
 
-__all__ = ["read_end", "read_expiry", "read_moment", "read_past", "read_span", "read_start"]
+__all__ = [
+    "read_asked",
+    "read_end",
+    "read_expiry",
+    "read_moment",
+    "read_past",
+    "read_span",
+    "read_start",
+]
 
 _DAY: Final = 24 * 3600
 _UNITS: Final = {"h": 3600, "d": _DAY, "w": 7 * _DAY, "y": 365 * _DAY}
@@ -84,6 +92,16 @@ def read_end(text: str) -> int:
         UsageError: it is neither.
     """
     return read_start(text) + (_DAY - 1 if _DATE.fullmatch(text) else 0)
+
+
+def read_asked(text: str) -> int:
+    """Read a time that is asked about, as ``read_end`` does; today's date means now.
+
+    Raises:
+        UsageError: it is neither a date nor an RFC 3339 time.
+    """
+    start, end, now = read_start(text), read_end(text), int(time.time())
+    return now if start <= now < end else end
 
 
 def read_past(text: str) -> int:

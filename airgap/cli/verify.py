@@ -18,7 +18,7 @@ from airgap.cli.output import (
     size_text,
 )
 from airgap.cli.terminal import ClaimLine
-from airgap.cli.times import read_end
+from airgap.cli.times import read_asked
 from airgap.errors import CorruptError, MissingError, NotTrustedError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     metavar="TIME",
     allow_from_autoenv=False,
     help="Answer three questions instead: is it intact, was it authentic at TIME by its time"
-    " stamps, and is it trusted today?",
+    " stamps, and is it trusted today? Today's date means now.",
 )
 @click.option(
     "--root",
@@ -121,7 +121,7 @@ def _verify_as_of(
     if len(sources) != 1:
         raise UsageError("--as-of takes one location.", "Combine volumes with `airgap join` first.")
     source = parse_location(sources[0])
-    request = AsOfRequest(source, read_end(at), roots, fingerprints)
+    request = AsOfRequest(source, read_asked(at), roots, fingerprints)
     result = verify_as_of(request, connector)
     data = describe_as_of(result)
     code = 0 if result.authenticity.is_authentic else NotTrustedError.exit_code

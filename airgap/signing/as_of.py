@@ -74,7 +74,9 @@ def accept_older_roots(
 ) -> tuple[AcceptedRoot, ...]:
     """Return the roots of the site that can be relied on, with the pinned one (format §33.6).
 
-    That an old root's keys signed the pinned one proves nothing: anybody can make such a root.
+    That an old root's keys signed the pinned one proves nothing: anybody can make such a root. One
+    whose version is older than that of an accepted root, and its date later, is left out: keys that
+    were once enough have made it afterwards.
 
     Args:
         pinned: today's root.
@@ -90,9 +92,10 @@ def accept_older_roots(
         more = [one for one in verdicts if one is not None]
         if not more:
             return tuple(sorted(accepted, key=lambda one: one.root.version))
-        accepted += more
-        for one in more:
-            del waiting[one.fingerprint]
+        newest = max(more, key=lambda one: one.root.version)  # those before it are judged by it too
+        del waiting[newest.fingerprint]
+        if _is_dated_in_order(newest.root, accepted):
+            accepted.append(newest)
 
 
 def _accept(
@@ -108,6 +111,15 @@ def _accept(
     if signer is None or root is None or root.version >= signer:
         return None
     return AcceptedRoot(root, fingerprint, f"signed by the root keys of version {signer}")
+
+
+def _is_dated_in_order(root: Root, accepted: Sequence[AcceptedRoot]) -> bool:
+    """Tell whether a root was made no later than the accepted ones of later versions."""
+    later = [one.root for one in accepted if one.root.version > root.version]
+    return all(
+        root.created_at is None or one.created_at is None or root.created_at <= one.created_at
+        for one in later
+    )
 
 
 def _decode(raw: bytes, site: str) -> Root | None:
@@ -138,7 +150,7 @@ def _find_signer(signed: SignedRoot, accepted: Sequence[AcceptedRoot]) -> int | 
 def choose_root(accepted: Sequence[AcceptedRoot], at: int) -> AcceptedRoot | None:
     """Return the root that was in force at a time; None if all were made later."""
     made = [one for one in accepted if (one.root.created_at or 0) <= at]
-    return max(made, key=lambda one: (one.root.created_at or 0, one.root.version), default=None)
+    return max(made, key=lambda one: one.root.version, default=None)
 
 
 def judge_authenticity(
@@ -171,6 +183,10 @@ def judge_authenticity(
     is_authentic = len(counted) >= threshold
     if bytes.fromhex(manifests.bundle_id(raw)) in chosen.root.revoked_bundles:
         reason, is_authentic = f"revoked by root version {chosen.root.version}", False
+    end = chosen.root.not_after
+    if end is not None and at > end:
+        reason = f"root version {chosen.root.version} had expired at {format_time(end)}"
+        is_authentic = False
     return Authenticity(at, is_authentic, reason, chosen, signatures)
 
 

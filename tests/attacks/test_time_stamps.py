@@ -15,9 +15,11 @@ from airgap.format.root import Root, SignedRoot
 from airgap.format.site_rules import SiteRules, TimestampAuthority
 from airgap.format.stamp_files import certificate_file, find_chain, stamp_file
 from airgap.signing.as_of import (
+    AcceptedRoot,
     Authenticity,
     SignatureThen,
     accept_older_roots,
+    choose_root,
     judge_authenticity,
 )
 from airgap.signing.stamp_chains import JudgedChain, judge_chain
@@ -366,6 +368,45 @@ def test_an_old_root_is_accepted_by_keys_of_a_later_one_or_by_its_fingerprint() 
     ]
     by_name = accept_older_roots(pinned, candidates, named)
     assert [one.root.version for one in by_name] == [1, 2, 3]
+
+
+def make_backdated() -> tuple[Root, Root, Root]:
+    """Version 3, of which two keys; version 2, of which one; a version 1 that this one made."""
+    third = replace(make_root(3, root=team("ann amy", 2), builder=team("ben")), created_at=9 * YEAR)
+    second = replace(make_root(2, root=team("ann amy")), created_at=5 * YEAR)
+    forged = replace(make_root(root=team("ann"), builder=team("eve")), created_at=10 * YEAR)
+    return third, second, forged
+
+
+def test_an_older_version_with_a_later_date_is_not_accepted() -> None:
+    """Keys that were once enough make an older version today."""
+    third, second, forged = make_backdated()
+    candidates = [sign_root(forged), sign_root(second, "ann amy")]
+
+    for at in (10 * YEAR, 6 * YEAR):
+        late = sign_root(replace(forged, created_at=at))
+        chain = accept_older_roots(accepted(third, "ann amy"), [*candidates, late])
+
+        assert [one.root.version for one in chain] == [2, 3]
+
+
+def test_of_the_roots_of_then_the_highest_version_was_in_force() -> None:
+    third, second, forged = make_backdated()
+    known = [AcceptedRoot(root, str(root.version), "named") for root in (forged, second, third)]
+
+    assert [
+        chosen and chosen.root.version
+        for chosen in (choose_root(known, year * YEAR) for year in (11, 9, 6, 5, 4))
+    ] == [3, 3, 2, 2, None]
+
+
+def test_nothing_is_authentic_when_the_root_of_then_had_expired() -> None:
+    root = replace(make_root(), created_at=1, not_after=3 * YEAR)
+
+    assert as_of(3 * YEAR, STAMPED, chosen=root).is_authentic
+    judged = as_of(3 * YEAR + 1, STAMPED, chosen=root)
+    assert not judged.is_authentic
+    assert "root version 1 had expired at 1972-12-31" in judged.reason
 
 
 def test_a_root_key_that_is_revoked_today_vouches_for_no_older_root() -> None:

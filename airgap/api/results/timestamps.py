@@ -2,6 +2,8 @@
 
 from typing import Literal, TypedDict
 
+from airgap.api.results.bundles import SealedDict
+
 __all__ = [
     "AddedStampDict",
     "AsOfDict",
@@ -170,6 +172,9 @@ class AsOfDict(TypedDict):
     """The bundle id."""
     as_of: str
     """The time that was asked about."""
+    sealed: SealedDict | None
+    """How it is sealed: the verdicts are about its index, and not about what is inside. None: it is
+    not."""
     intact: IntactDict
     """By today's hashes."""
     authentic: AuthenticDict

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from airgap.cli.terminal import ClaimLine
 from airgap.errors import CommandLine
+from airgap.printable import count_text
 
 __all__ = ["as_of_lines", "chain_lines"]
 
@@ -14,6 +15,9 @@ _VERDICTS: Final = {True: "yes", False: "NO"}
 def as_of_lines(data: Mapping[str, Any]) -> Iterator[str]:
     """Return the three verdicts, each with what it rests on."""
     intact, then, today = data["intact"], data["authentic"], data["current_trust"]
+    if data["sealed"] is not None:
+        sealed = f"SEALED to {count_text(data['sealed']['recipients'], 'recipient')}"
+        yield f"{sealed}: the answers are about the index; what is inside was not looked at"
     yield f"intact: {_VERDICTS[intact['verdict']]}"
     for problem in intact["problems"]:
         yield ClaimLine(f"  {problem}")

@@ -24,6 +24,7 @@ from airgap.signing.stamp_chains import JudgedChain, judge_chain
 from airgap.signing.time_stamps import Authorities
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
+from airgap.times import format_time
 
 __all__ = ["AsOfRequest", "AsOfResult", "judge_stamps", "verify_as_of"]
 
@@ -54,6 +55,8 @@ class AsOfResult:
     """Why today's root does not trust it; empty: it does."""
     root: Root
     """Today's."""
+    recipients: int | None = None
+    """Of a sealed bundle: the verdicts are about its index; what is inside was not looked at."""
     chains: tuple[JudgedChain, ...] = ()
     missing_certificates: tuple[bytes, ...] = field(default=())
 
@@ -68,7 +71,8 @@ def verify_as_of(request: AsOfRequest, connector: Connector) -> AsOfResult:
 
     Raises:
         ConfigurationError: this machine trusts nobody yet, or rfc3161-client is not installed.
-        UsageError: it is standard input, an archive for stock BentoML, or one of several bundles.
+        UsageError: it is standard input, an archive for stock BentoML, or one of several bundles;
+            or the time is still to come.
         MissingError, CorruptError: there is no bundle, or its manifest is damaged.
         StorageError, TransportError: it cannot be read.
     """
@@ -77,6 +81,12 @@ def verify_as_of(request: AsOfRequest, connector: Connector) -> AsOfResult:
             "Standard input cannot be verified as of a time.", "Give a depot or a .airgap file."
         )
     root, now = require_root(), int(time.time())
+    if request.at > now:
+        raise UsageError(
+            f"The time {format_time(request.at)} is in the future (this machine's clock says"
+            f" {format_time(now)}): which keys are revoked until then is not known.",
+            "Give a time that has passed. If the clock is wrong, set it.",
+        )
     with _open(request.source, connector) as candidate:
         if candidate.reader.stock_archive:
             raise UsageError(
@@ -99,6 +109,7 @@ def verify_as_of(request: AsOfRequest, connector: Connector) -> AsOfResult:
             then,
             distrust,
             root.value,
+            sealed.recipients if (sealed := candidate.manifest.sealed) else None,
             tuple(chains),
             tuple(authorities.missing),
         )

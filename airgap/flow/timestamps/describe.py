@@ -53,6 +53,9 @@ def describe_as_of(result: AsOfResult) -> dict[str, Any]:
     return {
         "bundle": result.bundle,
         "as_of": format_time(then.at),
+        "sealed": (
+            None if result.recipients is None else {"recipients": result.recipients, "inner": None}
+        ),
         "intact": {"verdict": result.is_intact, "problems": list(result.damage)},
         "authentic": {
             "verdict": then.is_authentic,

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 import airgap
 from airgap.format.root import Root
-from airgap.format.site_rules import SiteRules, TimestampAuthority
+from airgap.format.site_rules import Recipient, SiteRules, TimestampAuthority
+from airgap.sealing import identity_files
 from tests.servers.scripted import Request, Scripted, reply
 from tests.support import stores
 from tests.support.recorded_site import make_recorded_site
@@ -39,7 +40,7 @@ REPLY = "application/timestamp-reply"
 def answer(request: Request) -> bytes:
     assert (request.method, request.target) == ("POST", "/tsr?x=1")
     assert request.headers["content-type"] == "application/timestamp-query"
-    return reply("200 OK", TSA.answer(request.body, time.time()), Content_Type=REPLY)
+    return reply("200 OK", TSA.answer(request.body, time.time() - 60), Content_Type=REPLY)
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +95,9 @@ def nobody(tmp_path: Path) -> Side:
     return side
 
 
-def later(seconds: int = 60) -> str:
-    return datetime.fromtimestamp(time.time() + seconds, UTC).isoformat()
+def now() -> str:
+    """The time of now: a minute after that of each stamp."""
+    return datetime.fromtimestamp(time.time(), UTC).isoformat()
 
 
 @pytest.mark.parametrize("form", ["depot", "ranker.airgap"])
@@ -111,7 +113,7 @@ def test_a_bundle_is_stamped_and_judged_as_of_then(
     assert stamped.json["added"][0]["checked"]
     assert stamped.json["certificates"] == [f"tsa.{TSA.digest.hex()}.pem"]
     assert "Nothing is due" in ward.run("timestamp", *words).out
-    judged = ward.run("verify", top / form, "--as-of", later(), "--json").json
+    judged = ward.run("verify", top / form, "--as-of", now(), "--json").json
     assert [judged[part]["verdict"] for part in ("intact", "authentic", "current_trust")] == [
         True,
         True,
@@ -137,11 +139,11 @@ def test_a_request_is_carried_by_hand(top: Path, ward: Side, tmp_path: Path) -> 
     by_hand = ("timestamp", top / "depot", "--request", query)
 
     assert ward.run(*by_hand, "--certificate", top / "tsa.pem").code == 0
-    response.write_bytes(TSA.answer(query.read_bytes(), time.time()))
+    response.write_bytes(TSA.answer(query.read_bytes(), time.time() - 60))
     ran = ward.run(*by_hand, "--response", response)
 
     assert ran.code == 0, ran.err
-    assert ward.run("verify", top / "depot", "--as-of", later()).code == 0
+    assert ward.run("verify", top / "depot", "--as-of", now()).code == 0
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ def test_chains_are_renewed_with_a_stronger_hash_and_an_index(
     assert [(one["file"], one["hash"]) for one in renewed] == [(f"builder.2.{BOB}.tsr", "sha512")]
     (index,) = indexed["added"]
     assert (index["over"], index["hash"]) == (indexed["index"], "sha512")
-    ran = ward.run("verify", depot, "--as-of", later(), "--json")
+    ran = ward.run("verify", depot, "--as-of", now(), "--json")
     assert ran.code == 0, ran.out
     (folder,) = (depot / "bundles").iterdir()
     listed = (folder / indexed["index"]).read_text().splitlines()
@@ -220,12 +222,12 @@ def test_chains_are_renewed_with_a_stronger_hash_and_an_index(
     assert ward.run("timestamp", depot).out.count("openssl ts -verify -attime") == 3
 
     (folder / STAMP).write_bytes(TSA.stamp((folder / ENVELOPE).read_bytes(), time.time()))
-    swapped = ward.run("verify", depot, "--as-of", later())
+    swapped = ward.run("verify", depot, "--as-of", now())
     assert swapped.code == 10
     assert "is not the file that index1" in swapped.out
 
     (folder / STAMP).unlink()
-    lost = ward.run("verify", depot, "--as-of", later())
+    lost = ward.run("verify", depot, "--as-of", now())
     assert (lost.code, "is missing or damaged; index1" in lost.out) == (10, True)
     assert "later stamps prove nothing" in lost.out
     assert ward.run(*words).code == 14
@@ -238,7 +240,7 @@ def test_a_damaged_pack_is_not_intact_and_yet_authentic(top: Path, ward: Side, t
     pack = next(depot.rglob("*.pack"))
     pack.write_bytes(b"?" + pack.read_bytes()[1:])
 
-    ran = ward.run("verify", depot, "--as-of", later(), "--json")
+    ran = ward.run("verify", depot, "--as-of", now(), "--json")
 
     assert ran.code == 10
     assert not ran.json["intact"]["verdict"]
@@ -248,11 +250,14 @@ def test_a_damaged_pack_is_not_intact_and_yet_authentic(top: Path, ward: Side, t
 
 
 def test_without_a_stamp_nothing_is_proven(top: Path, ward: Side) -> None:
-    ran = ward.run("verify", top / "depot", "--as-of", "2030-01-31")
+    today = ward.run("verify", top / "depot", "--as-of", f"{datetime.now(UTC):%Y-%m-%d}")
+    assert (today.code, "23:59:59" in today.out) == (11, False)
+
+    ran = ward.run("verify", top / "depot", "--as-of", "2020-01-31")
 
     assert ran.code == 11
     assert "intact: yes" in ran.out
-    assert "authentic at 2030-01-31T23:59:59Z: NO (0 of 1 builders of root version 1)" in ran.out
+    assert "authentic at 2020-01-31T23:59:59Z: NO (0 of 1 builders of root version 1)" in ran.out
     assert "no time stamp that counts" in ran.out
     assert "current trust: yes" in ran.out
     assert f"certificate {TSA.digest.hex()} is not beside the bundle" in ran.out
@@ -269,13 +274,13 @@ def test_a_stolen_key_does_not_spoil_what_was_stamped_before(
     auditor.top.mkdir()
     pin(auditor, replace(make_site_root(2), revoked_keys=(BOB,), rules=rules))
 
-    ran = auditor.run("verify", top / "depot", "--as-of", later(), "--json")
+    ran = auditor.run("verify", top / "depot", "--as-of", now(), "--json")
 
     assert ran.code == 0, ran.out
     assert ran.json["authentic"]["verdict"]
     assert not ran.json["current_trust"]["verdict"]
     assert auditor.run("import", top / "depot").code == 11
-    assert "current trust: NO" in auditor.run("verify", top / "depot", "--as-of", later()).out
+    assert "current trust: NO" in auditor.run("verify", top / "depot", "--as-of", now()).out
 
 
 def test_a_machine_that_trusts_nobody_stamps_by_the_certificate_that_is_given(
@@ -287,7 +292,7 @@ def test_a_machine_that_trusts_nobody_stamps_by_the_certificate_that_is_given(
 
     ran = nobody.run("timestamp", depot, "--tsa", tsa, "--certificate", top / "tsa.pem")
     assert ran.code == 0, ran.err
-    assert nobody.run("verify", depot, "--as-of", later()).code == 3
+    assert nobody.run("verify", depot, "--as-of", now()).code == 3
 
 
 def test_whose_a_stamp_is_may_be_unknown(top: Path, nobody: Side, tsa: str) -> None:
@@ -345,7 +350,7 @@ def test_the_same_in_python(top: Path, ward: Side, tsa: str, tmp_path: Path) -> 
         listed = airgap.timestamp(depot)
         judged = airgap.verify_as_of(
             depot,
-            int(time.time()) + 60,
+            int(time.time()),
             roots=[top / "root.msgpack"],
             fingerprints=["SHA256:" + "0" * 64],
         )
@@ -405,7 +410,7 @@ def test_another_signature_by_the_same_key_does_not_take_the_place_of_a_stamped_
     assert ward.run("copy", top / "other", top / "depot").code == 0
 
     assert envelope.read_bytes() == stamped
-    assert ward.run("verify", top / "depot", "--as-of", later()).code == 0
+    assert ward.run("verify", top / "depot", "--as-of", now()).code == 0
 
 
 def test_a_chain_that_does_not_fit_is_not_renewed(top: Path, ward: Side, tsa: str) -> None:
@@ -419,6 +424,28 @@ def test_a_chain_that_does_not_fit_is_not_renewed(top: Path, ward: Side, tsa: st
     assert (ran.code, "not over the file before it" in ran.err) == (14, True)
 
 
+def test_of_a_sealed_bundle_the_verdicts_are_about_the_index(
+    top: Path, ward: Side, tmp_path: Path
+) -> None:
+    _, _, recipient = identity_files.generate(tmp_path, "site", post_quantum=True)
+    rules = replace(make_site_root().rules, recipients=(Recipient(recipient.text, "ward", "site"),))
+    side = Side(tmp_path / "sender")
+    side.top.mkdir()
+    pin(side, replace(make_site_root(), rules=rules))
+    stores.add_model(side, "ranker:v1", {"weights.bin": b"w" * 99})
+    words = ("export", "--model", "ranker:v1", "-o", top / "sealed", "--seal")
+    ran = side.run(*words, "--key", top / "bob.key")
+    assert ran.code == 0, ran.err
+
+    lines = ward.run("verify", top / "sealed", "--as-of", now())
+    judged = ward.run("verify", top / "sealed", "--as-of", now(), "--json").json
+
+    assert "SEALED to 1 recipient: the answers are about the index" in lines.out
+    assert judged["sealed"] == {"recipients": 1, "inner": None}
+    plain = ward.run("verify", top / "depot", "--as-of", now(), "--json").json
+    assert plain["sealed"] is None
+
+
 def test_of_several_bundles_none_is_chosen(top: Path, ward: Side) -> None:
     shutil.copytree(top / "depot", top / "more")
     side = Side(top / "other")
@@ -427,7 +454,7 @@ def test_of_several_bundles_none_is_chosen(top: Path, ward: Side) -> None:
     words = ("export", "--model", "sorter:v1", "-o", top / "more", "--key", top / "bob.key")
     assert side.run(*words).code == 0
 
-    judged = ward.run("verify", top / "more", "--as-of", "2030-01-01")
+    judged = ward.run("verify", top / "more", "--as-of", "2020-01-01")
     stamped = ward.run("timestamp", top / "more")
 
     assert (judged.code, stamped.code) == (2, 2)
@@ -438,8 +465,11 @@ def test_where_it_cannot_work_is_said(
     top: Path, ward: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     depot = top / "depot"
-    assert ward.run("verify", depot, depot, "--as-of", "2030-01-01").code == 2
-    assert ward.run("verify", "-", "--as-of", "2030-01-01").code == 2
+    assert ward.run("verify", depot, depot, "--as-of", "2020-01-01").code == 2
+    assert ward.run("verify", "-", "--as-of", "2020-01-01").code == 2
+    future = ward.run("verify", depot, "--as-of", "2090-01-01")
+    assert future.code == 2
+    assert "The time 2090-01-01T23:59:59Z is in the future" in future.err
     assert ward.run("verify", depot, "--root", top / "root.msgpack").code == 2
     monkeypatch.setitem(__import__("sys").modules, "rfc3161_client", None)
 
