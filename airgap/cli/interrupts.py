@@ -3,10 +3,11 @@
 import signal
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 __all__ = ["raise_on_signals"]
 
@@ -26,7 +27,13 @@ def raise_on_signals() -> None:
         sys.unraisablehook = partial(_interrupt_again, previous)
 
 
-def _interrupt(_number: int, _frame: object) -> NoReturn:
+def _interrupt(_number: int, frame: "FrameType | None") -> None:
+    """Raise KeyboardInterrupt; not while the hook runs, where it would be dropped once more."""
+    while frame is not None:
+        if frame.f_code is _interrupt_again.__code__:
+            return
+        frame = frame.f_back
+    signal.setitimer(signal.ITIMER_REAL, 0)
     raise KeyboardInterrupt
 
 
@@ -34,6 +41,6 @@ def _interrupt_again(
     previous: "Callable[[sys.UnraisableHookArgs], object]", dropped: "sys.UnraisableHookArgs"
 ) -> None:
     if issubclass(dropped.exc_type, KeyboardInterrupt):
-        signal.setitimer(signal.ITIMER_REAL, _SOON_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, _SOON_SECONDS, _SOON_SECONDS)  # until it is raised
     else:
         previous(dropped)

@@ -3,7 +3,12 @@
 import signal
 import subprocess
 import sys
+from types import FrameType, SimpleNamespace
+from typing import cast
 
+import pytest
+
+from airgap.cli import interrupts
 from tests.support.sides import REPOSITORY, unmeasured_environment
 
 PROGRAM = """
@@ -41,6 +46,20 @@ def test_an_interrupt_that_is_dropped_comes_again() -> None:
         ended = _run(number)
 
         assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)
+
+
+def test_one_that_comes_while_the_hook_runs_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[tuple[float, ...]] = []
+    monkeypatch.setattr(signal, "setitimer", lambda _, *seconds: timers.append(seconds))
+    hook = SimpleNamespace(f_code=interrupts._interrupt_again.__code__, f_back=None)
+    handler = SimpleNamespace(f_code=interrupts._interrupt.__code__, f_back=hook)
+    for frame in (hook, handler):
+        interrupts._interrupt(signal.SIGALRM, cast("FrameType", frame))
+
+    assert not timers  # it comes again
+    with pytest.raises(KeyboardInterrupt):
+        interrupts._interrupt(signal.SIGALRM, sys._getframe())
+    assert timers == [(0,)]
 
 
 def test_what_else_is_dropped_is_printed() -> None:
