@@ -122,5 +122,5 @@ def _list_base_models(values: dict[str, bytes]) -> tuple[str, ...]:
 
 
 def _decode(raw: bytes) -> str:
-    text = " ".join(raw[: 4 * _CHARACTERS].decode(errors="replace").split())
+    text = " ".join(raw.decode(errors="replace").split())  # whole: its end may say something else
     return make_printable(cut_text(text, _CHARACTERS))

@@ -186,13 +186,8 @@ class Depot:
         folder = f"{layout.BUNDLES}/{bundle}"
         listed = self.transport.list(folder, limits.FOLDER_NAMES)
         if file in listed:
-            with suppress(CorruptError, MissingError):
-                if self.read(f"{folder}/{file}", len(data)) == data:
-                    return
-            raise ConflictError(
-                f"{self.location}/{folder}/{file} exists with different content.",
-                "Remove it if no attestation needs it, or move it away.",
-            )
+            self._demand_same_attachment(f"{folder}/{file}", data)
+            return
         allowance = Allowance()
         for other in filter(parse_attachment_file, listed):
             allowance.take(other, self.transport.size(f"{folder}/{other}") or 0)
@@ -201,7 +196,8 @@ class Depot:
                 f"{self.location}#{bundle} has no room for an attachment of {len(data):,} bytes.",
                 "No more are read: remove those that are not needed.",
             )
-        self.transport.publish(f"{folder}/{file}", data, replace=True)
+        if not self.transport.publish(f"{folder}/{file}", data):  # it was added just now
+            self._demand_same_attachment(f"{folder}/{file}", data)
 
     def close(self) -> None:
         """Close the connection; may be called twice."""
@@ -209,6 +205,15 @@ class Depot:
 
     def _is_published(self, bundle: str) -> bool:
         return self.transport.size(layout.manifest_name(bundle)) is not None
+
+    def _demand_same_attachment(self, name: str, data: bytes) -> None:
+        with suppress(CorruptError, MissingError):
+            if self.read(name, len(data)) == data:
+                return
+        raise ConflictError(
+            f"{self.location}/{name} exists with different content.",
+            "Remove it if no attestation needs it, or move it away.",
+        )
 
     def _demand_same(self, folder: str, files: Sequence[tuple[str, bytes]]) -> None:
         for name, data in files:

@@ -1,7 +1,7 @@
 """Threat model: what travels as evidence is not trusted, and adding it harms nothing (§24)."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -167,6 +167,27 @@ def test_another_file_of_one_name_is_refused_and_the_same_is_attached_once(
     (folder_of(depot) / foreign.file).write_bytes(b"other")
     with pytest.raises(ConflictError, match="different content"):
         attach_file([LocalDepot(depot)], foreign, Silent())
+
+
+@pytest.mark.parametrize("other", [b"other", b"data"])
+def test_a_file_that_another_program_adds_meanwhile_is_not_replaced(
+    other: bytes, depot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file = folder_of(depot), f"x.{KEY}.findings"
+    look = FolderTransport.list
+
+    def look_and_be_late(transport: FolderTransport, name: str, limit: int) -> list[str]:
+        seen = look(transport, name, limit)
+        (folder / file).write_bytes(other)
+        return seen
+
+    monkeypatch.setattr(FolderTransport, "list", look_and_be_late)
+    with open_to_sign(LocalDepot(depot)) as candidate:
+        refused = pytest.raises(ConflictError, match="different content")
+        with nullcontext() if other == b"data" else refused:
+            attach(candidate.reader, file, b"data", Silent())
+
+    assert (folder / file).read_bytes() == other
 
 
 def test_two_bundles_do_not_get_one_file(forged: Forge, depot: Path, tmp_path: Path) -> None:

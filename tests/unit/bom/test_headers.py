@@ -39,6 +39,13 @@ def test_gguf_gives_licence_architecture_base_models_and_chat_template() -> None
     assert header.chat_templates == (TEMPLATE_DIGEST,)
 
 
+def test_the_end_of_a_long_licence_counts() -> None:
+    raw = bill_items.gguf({"general.license": f"MIT{' ' * 5000}AND CC-BY-NC-4.0"})
+
+    (claim,) = read_gguf(raw, "m.gguf").licences
+    assert "CC-BY-NC-4.0" in claim.name
+
+
 @pytest.mark.parametrize("raw", [b"", b"PK\3\4", b"GGUF", b"GGUF" + struct.pack("<IQQ", 9, 0, 0)])
 def test_a_damaged_gguf_header_is_named(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"GGUF|header|version"):
