@@ -25,6 +25,7 @@ from airgap.format.age_header import (
 
 __all__ = [
     "FILE_KEY_BYTES",
+    "SECRET_BEGINNING",
     "UNAVAILABLE",
     "AgeIdentity",
     "AgeRecipient",
@@ -39,6 +40,8 @@ __all__ = [
 T = TypeVar("T")
 UNAVAILABLE: Final = (ImportError, AttributeError, UnsupportedAlgorithm, InternalError)
 """What cryptography raises for an algorithm that it, or its OpenSSL, lacks or must not offer."""
+SECRET_BEGINNING: Final = "AGE-SECRET-KEY-"  # noqa: S105  (what each of them begins with)
+"""What begins with this, in any case, is a secret and never printed."""
 FILE_KEY_BYTES: Final = 16
 _WRAPPED_BYTES: Final = FILE_KEY_BYTES + 16
 _SECRET_BYTES: Final = 32

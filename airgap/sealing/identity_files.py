@@ -11,6 +11,7 @@ from airgap.disk.descriptors import open_without_waiting
 from airgap.errors import ConfigurationError, StorageError
 from airgap.format import limits
 from airgap.sealing.age_keys import (
+    SECRET_BEGINNING,
     AgeIdentity,
     AgeRecipient,
     generate_identity,
@@ -82,11 +83,13 @@ def read_recipient(text: str) -> AgeRecipient:
         StorageError: the file cannot be read.
     """
     if not text.startswith("age1"):
+        _refuse_secret(text, "as a recipient", _NO_RECIPIENT)
         path = Path(text)
         lines = _list_lines(_read(path, lambda _: None, _NO_RECIPIENT))
         if len(lines) != 1:
             raise ConfigurationError(f"{path} does not hold one age recipient.", _NO_RECIPIENT)
         text = lines[0]
+        _refuse_secret(text, f"in {path}, as a recipient", _NO_RECIPIENT)
     try:
         return parse_recipient(text)
     except ValueError as error:
@@ -101,12 +104,23 @@ _NO_RECIPIENT: Final = (
 _NO_IDENTITY: Final = (
     "Give the NAME.identity file that `airgap key generate NAME --seal` made, or one of age-keygen."
 )
+_KEPT_IN_FILE: Final = (
+    "Give the path of the NAME.identity file, or fd:N: other users can see a command line. If they"
+    " may have seen this one, make another identity."
+)
+
+
+def _refuse_secret(text: str, how: str, hint: str) -> None:
+    """Refuse a secret where something else belongs; it is in no message."""
+    if text.upper().startswith(SECRET_BEGINNING):
+        raise ConfigurationError(f"A secret age identity was given {how}.", hint)
 
 
 def _parse_all(source: str) -> list[AgeIdentity]:
     if source.startswith(_DESCRIPTOR):
         data = _read_descriptor(source)
     else:
+        _refuse_secret(source, "instead of its file", _KEPT_IN_FILE)
         data = _read(Path(source), lambda mode: _refuse_exposed(source, mode), _NO_IDENTITY)
     try:
         identities = [parse_identity(line) for line in _list_lines(data)]

@@ -1,11 +1,13 @@
 """Identities in files: whose they are, and who can read them (format §34.2)."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from airgap.errors import AirgapError, ConfigurationError, StorageError
+from airgap.flow.redaction import redact
 from airgap.sealing import identity_files
 from airgap.sealing.age_keys import generate_identity
 from airgap.sealing.identity_files import generate, read_identities, read_recipient
@@ -58,6 +60,28 @@ def test_other_content_is_refused_without_printing_it(tmp_path: Path) -> None:
         read_recipient(str(path))
     with pytest.raises(ConfigurationError, match="not an age recipient"):
         read_recipient("age1nonsense")
+
+
+@pytest.mark.parametrize("post_quantum", [True, False])
+def test_an_identity_that_stands_in_the_wrong_place_is_not_printed(
+    tmp_path: Path, *, post_quantum: bool
+) -> None:
+    text = generate_identity(post_quantum=post_quantum).text
+    path = tmp_path / "site.identity"
+    path.write_text(f"{text}\n")
+    calls: list[Callable[[], object]] = [
+        lambda: read_recipient(str(path)),
+        lambda: read_recipient(text),
+        lambda: read_recipient(text.lower()),
+        lambda: read_identities([text]),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError, match="A secret age identity was given") as refused:
+            call()
+        printed = f"{refused.value.message} {refused.value.hint}".upper()
+        assert "AGE-SECRET-KEY-" not in printed
+    assert redact(f"no file {text}.") == "no file AGE-SECRET-KEY-***."
+    assert redact(f"no file {text.lower()}.") == "no file age-secret-key-***."
 
 
 def test_too_many_identities_are_refused(tmp_path: Path) -> None:
