@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from airgap.errors import CorruptError
 from airgap.format import intoto, limits, names
-from airgap.format.checkpoint import Checkpoint
+from airgap.format.checkpoint import Checkpoint, parse_checkpoint, parse_note
 from airgap.format.fields import Fields
 from airgap.format.intoto import InTotoStatement
 from airgap.format.ledger_view import MEMBERS, read_digest, read_members, read_path
@@ -117,6 +117,8 @@ def _read_names(statement: InTotoStatement, predicate: Fields, extension: Fields
 
 def _read_ledger(ledger: Fields) -> LedgerProof:
     checkpoint, earlier = read_members(ledger)
+    name = "The receipt has a checkpoint that"
+    parse_checkpoint(parse_note(checkpoint, name).text, name)  # people see its lines, unverified
     return LedgerProof(
         index=ledger.integer("index"),
         leaf=read_digest(ledger, "leaf"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
+from airgap.flow.ledger.export import compute_exported_root
 from airgap.flow.ledger.record import EventRecord, record_event
 from airgap.format import limits, tree_proof
 from airgap.format.checkpoint import (
@@ -300,6 +301,18 @@ def test_no_exported_entry_can_be_changed_or_left_out(
     site.ledger("export", "-o", folder, "--key", site.key())
     harm(folder)
     refusals.expect_refusal(site, "ledger", "verify", folder, error=error)
+
+
+@pytest.mark.parametrize("origin", ["noslash", "airgap/ward", "other/ward/0123456789abcdef"])
+def test_exported_entries_of_what_is_not_a_ledger_are_refused(
+    origin: str, site: RecordedSite, tmp_path: Path
+) -> None:
+    folder = tmp_path / "entries"
+    site.ledger("export", "-o", folder, "--key", site.key())
+    point = parse_checkpoint(parse_note((folder / "checkpoint").read_bytes(), "it").text, "it")
+
+    with pytest.raises(CorruptError, match="not the name of a ledger"):
+        compute_exported_root(folder, replace(point, origin=origin))
 
 
 def test_cosignatures_of_another_checkpoint_are_not_added(

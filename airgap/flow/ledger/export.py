@@ -14,9 +14,15 @@ from airgap.flow.ledger.checkpoints import CHECKPOINT, RECORDER, SignedCheckpoin
 from airgap.flow.ledger.prove import describe_entry, require_checkpoint, root_files, write_folder
 from airgap.format import ledger as ledger_format
 from airgap.format import limits, tree
-from airgap.format.checkpoint import Checkpoint, decode_base64, encode_base64, make_origin
+from airgap.format.checkpoint import (
+    Checkpoint,
+    decode_base64,
+    encode_base64,
+    is_origin_of,
+    make_origin,
+)
 from airgap.ledger.check import iterate_frames
-from airgap.printable import count_text
+from airgap.printable import count_text, quote
 from airgap.signing.public_keys import to_pem
 from airgap.signing.signer import Signer
 
@@ -97,9 +103,8 @@ def compute_exported_root(folder: Path, point: Checkpoint) -> tuple[int, list[by
             "Get the folder again from its source.",
         )
     root = _extend(since, edge, entries)
-    is_named = since > 0 or (
-        entries and make_origin(point.origin.split("/")[1], entries[0]) == point.origin
-    )
+    site = _read_site(point.origin, folder / CHECKPOINT)
+    is_named = since > 0 or (entries and make_origin(site, entries[0]) == point.origin)
     if since + len(entries) != point.size or root != point.root or not is_named:
         raise NotTrustedError(
             f"The {len(entries):,} entries in {folder} are not those of the ledger {point.origin}"
@@ -107,6 +112,17 @@ def compute_exported_root(folder: Path, point: Checkpoint) -> tuple[int, list[by
             "An entry was changed, left out or added: get the folder again from its source.",
         )
     return since, entries
+
+
+def _read_site(origin: str, path: Path) -> str:
+    """Return the site of a ledger, by its name (format §28.2)."""
+    site = origin.split("/")[1] if origin.count("/") == 2 else ""  # noqa: PLR2004
+    if not is_origin_of(origin, site):
+        raise CorruptError(
+            f"{path} is of {quote(origin)}, which is not the name of a ledger.",
+            "Get the folder again from its source.",
+        )
+    return site
 
 
 def _extend(since: int, edge: Sequence[bytes], entries: Sequence[bytes]) -> bytes:

@@ -89,6 +89,7 @@ def change_ledger(**members: Any) -> Callable[[dict[str, Any]], object]:  # noqa
 
 
 PATH = {"path": [], "size": 4}
+SIGNED = ["\N{EM DASH} ray AAAAAAA="]
 SEEN = {"origin": "airgap/ward/0123456789abcdef", "root": "A" * 43 + "=", "size": 1}
 WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "another predicate": lambda document: document.update(predicateType="https://slsa.dev/x"),
@@ -143,6 +144,14 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "a witnessed root that is a number": change_extension(witnessed=[{**SEEN, "root": 1}]),
     "a checkpoint that is text": change_ledger(checkpoint="x"),
     "a checkpoint of numbers": change_ledger(checkpoint=[1]),
+    "a checkpoint without lines": change_ledger(checkpoint=[]),
+    "a checkpoint of two lines": change_ledger(checkpoint=["a", "b"]),
+    "a checkpoint whose size is a word": change_ledger(
+        checkpoint=["airgap/ward/0123456789abcdef", "five", "A" * 43 + "=", "", *SIGNED]
+    ),
+    "a checkpoint with a giant size": change_ledger(
+        checkpoint=["airgap/ward/0123456789abcdef", "9" * 5000, "A" * 43 + "=", "", *SIGNED]
+    ),
     "a negative index": change_ledger(index=-1),
     "an index that is true": change_ledger(index=True),
     "a leaf that is not base64": change_ledger(leaf="?"),
