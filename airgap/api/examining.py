@@ -19,6 +19,7 @@ from airgap.flow.describe.bundle import (
     describe_bundle,
     describe_claims,
     describe_signers,
+    list_unchecked,
 )
 from airgap.flow.environment.packages import list_absent
 from airgap.flow.importing import use_case
@@ -84,6 +85,7 @@ def verify(  # noqa: PLR0913  (options)
     description |= {"verified": True, "bytes_read": done.bytes_read, **describe_signers(opened)}
     description |= describe_admission(opened)
     description |= {
+        "not_checked": list_unchecked(opened),
         "model_signatures": model_signatures.describe(done.model_signatures),
         "reports": describe_reports(done.attachments.reports),
         "attachments": describe_files(done.attachments.files),

@@ -130,9 +130,11 @@ def _plain(line: Mapping[str, Any]) -> str:
 
 
 def _text(key: str, value: Any) -> str:  # noqa: ANN401  (what JSON has)
-    """Write one value: key ids separated by commas, items by their tags."""
+    """Write one value: key ids and what was not checked with commas, items by their tags."""
     if key == "signed_by":
         value = ",".join(value)
+    elif key == "not_checked":
+        value = ", ".join(value)
     elif key == "items":
         value = ", ".join(f"{item['tag']} {item.get('outcome', '')}".strip() for item in value)
     text = str(value)

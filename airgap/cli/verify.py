@@ -83,8 +83,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     or folder for stock BentoML with its .airgap-manifest beside it, or volumes of one bundle. Says
     for each role who signed; where signatures are missing, whose they may be and how they are made.
     The verdict is that of `airgap import`: a bundle that is older than what this site has is
-    refused. With --as-of, exits with 10 if it is not intact, and with 11 if it was not authentic
-    then; what today's root says is printed only.
+    refused. Of a sealed bundle without --identity, says what was not checked. With --as-of, exits
+    with 10 if it is not intact, and with 11 if it was not authentic then; what today's root says is
+    printed only.
     """
     if as_of is not None:
         return _verify_as_of(sources, as_of, older_roots, fingerprints, connector)
@@ -147,13 +148,19 @@ def _make_result(done: "VerifyResult", *, is_partial: bool) -> Result:
 def _describe(done: "VerifyResult") -> dict[str, Any]:
     from airgap.flow.bundle import model_signatures
     from airgap.flow.bundle.reports import describe_files, describe_reports
-    from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
+    from airgap.flow.describe.bundle import (
+        describe_admission,
+        describe_bundle,
+        describe_signers,
+        list_unchecked,
+    )
 
     opened = done.opened
     data = describe_bundle(opened.bundle, opened.manifest.value)
     data |= {"verified": done.missing is None, "bytes_read": done.bytes_read}
     data |= describe_signers(opened)
     data |= describe_admission(opened)
+    data["not_checked"] = list_unchecked(opened)
     data["model_signatures"] = model_signatures.describe(done.model_signatures)
     data["reports"] = describe_reports(done.attachments.reports)
     data["attachments"] = describe_files(done.attachments.files)
@@ -170,6 +177,7 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     from airgap.cli.lines.bundles import admission_lines
     from airgap.flow.bundle import model_signatures
     from airgap.flow.bundle.reports import attachment_lines, report_lines
+    from airgap.flow.describe.bundle import list_unchecked
 
     opened = done.opened
     manifest, site = opened.manifest.value, opened.root.value.site
@@ -186,7 +194,14 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     lines += admission_lines(opened)
     lines += _parity_lines(done)
     what = _count_packs(done) if manifest.packs else "Bytes read"
-    lines.append(f"Site {site} demands no more. {what} ({size_text(done.bytes_read)}).")
+    unchecked = list_unchecked(opened)
+    if unchecked:
+        lines.append(
+            f"Not checked, and site {site} may refuse it for that: {', '.join(unchecked)}. Give"
+            " --identity, or run `airgap import --dry-run` where the identity is."
+        )
+    verdict = "" if unchecked else f"Site {site} demands no more. "
+    lines.append(f"{verdict}{what} ({size_text(done.bytes_read)}).")
     return [*lines, f"bundle {opened.bundle}"]
 
 

@@ -219,10 +219,15 @@ class ParityStateDict(TypedDict):
 
 
 class VerificationDict(BundleDict):
-    """A bundle that this machine would import, and of which every byte was compared."""
+    """A bundle that this machine would import, and of which every byte was compared.
+
+    Of a sealed bundle without an identity, its index and its packs were.
+    """
 
     verified: Literal[True]
     """Always True: otherwise ``verify`` raises."""
+    not_checked: list[str]
+    """What an import may refuse a sealed bundle for, and was not looked at without an identity."""
     bytes_read: int
     """The bytes of the packs that were read."""
     site: str

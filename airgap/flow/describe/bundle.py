@@ -27,6 +27,7 @@ __all__ = [
     "describe_sealing",
     "describe_signers",
     "describe_volumes",
+    "list_unchecked",
     "signer_lines",
 ]
 
@@ -137,6 +138,14 @@ def signer_lines(opened: Opened) -> list[str]:
     """Say for people who signed, role by role."""
     manifest = opened.manifest
     return list_signers(opened.root.value, manifest.signers["builder"], manifest.counts)
+
+
+def list_unchecked(opened: Opened) -> list[str]:
+    """List what an import judges and a reader of an index alone cannot (format §34.5)."""
+    if opened.manifest.value.sealed is None:
+        return []
+    demands = [f"{demand.role}s ({demand.name})" for demand in opened.root.value.demands()]
+    return ["builders inside", "channel", "number", "expiry", "labels", *demands]
 
 
 def describe_admission(opened: Opened) -> dict[str, Any]:

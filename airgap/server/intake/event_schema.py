@@ -36,7 +36,7 @@ EVENTS: Final[Mapping[str, EventFields]] = {
     "put off": _fields(f"{_ARRIVAL} {_VERDICT}", "seconds", is_logged=True),
     "changed": _fields(f"{_ARRIVAL} {_VERDICT}", is_logged=True),
     "imported": _fields(f"{_ARRIVAL} items signed_by", "completes", is_logged=True),
-    "held": _fields(f"{_ARRIVAL} items signed_by", "completes", is_logged=True),
+    "held": _fields(f"{_ARRIVAL} items signed_by", "completes not_checked", is_logged=True),
     "quarantined": _fields(f"{_ARRIVAL} {_VERDICT}", "digest", is_logged=True),
     "watching": _fields("folder state"),
     "serving": _fields("ports"),

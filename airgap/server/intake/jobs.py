@@ -285,6 +285,8 @@ class Jobs:
             ]
             record["signed_by"] = verdict.report.get("signed_by", [])
             record["bundle"] = verdict.report.get("bundle") or job.bundle_id
+            if unchecked := verdict.report.get("not_checked"):
+                record["not_checked"] = unchecked
         return record
 
     def _make_completing_record(self, pending: PendingJob, outcome: Outcome) -> dict[str, Any]:

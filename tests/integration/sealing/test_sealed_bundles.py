@@ -1,6 +1,7 @@
 """A sealed bundle, from its export to its import, and everything between without a key."""
 
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -115,13 +116,32 @@ def test_verify_without_an_identity_reads_signatures_and_packs(
     ran = isolated.run("verify", depot)
     assert ran.code == 0, ran.err
     assert "SEALED to 2 recipients" in ran.out
+    assert "Not checked, and site ward may refuse it for that: builders inside, chan" in ran.out
+    assert "demands no more" not in ran.out
     inside = isolated.run("verify", depot, "--identity", site.identity)
     assert "OK: bento secret-shop:v1" in inside.out
+    assert "Site ward demands no more." in inside.out
     damaged = tmp_path / "damaged"
     shutil.copytree(depot, damaged)
     pack = next((damaged / "packs").rglob("*.pack"))
     pack.write_bytes(pack.read_bytes()[:-1] + b"x")
     refusals.expect_refusal(isolated, "verify", damaged, error=CorruptError)
+
+
+def test_what_was_not_checked_is_named_to_programs_too(depot: Path, tmp_path: Path) -> None:
+    side = Side(tmp_path / "side")
+    side.top.mkdir()
+    team = signers.team
+    signers.pin(side, signers.make_root(approver=team("dan"), scanner=team("sue")))
+    verified = side.run("verify", depot, "--json").json
+    unchecked = ["builders inside", "channel", "number", "expiry", "labels"]
+    assert verified["not_checked"] == [*unchecked, "scanners (malware)", "approvers (review)"]
+    inbox, state = tmp_path / "inbox", tmp_path / "state"
+    shutil.copytree(depot, inbox)
+    assert side.run("watch", inbox, "--hold", "--once", "--state", state).code == 0
+    lines = [json.loads(line) for line in (state / "log.jsonl").read_text().splitlines()]
+    (held,) = [line for line in lines if line["event"] == "held"]
+    assert held["not_checked"] == verified["not_checked"]
 
 
 def test_list_and_inspect_say_that_a_bundle_is_sealed(depot: Path, isolated: Side) -> None:
