@@ -15,10 +15,13 @@ __all__ = ["MemberJudge", "judge_tar", "judge_zip"]
 MemberJudge = Callable[[str, Content], Judgment]
 """Judges a member by its name and content."""
 _TORCH_FILES: Final = frozenset({"version", "byteorder", ".format_version", ".storage_alignment"})
+_KERAS_FILES: Final = frozenset({"config.json", "metadata.json", "model.weights.h5"})
+_EXPORTED_FILES: Final = frozenset({"serialized_exported_program.json", "archive_format"})
+"""Names by which torch.export finds its programs, whose expressions it evaluates."""
 
 
 def judge_zip(content: Content, judge_member: MemberJudge) -> Judgment:
-    """Judge a zip: an archive of torch, of Keras, of NumPy, or any other one.
+    """Judge a zip: an archive of torch, of Keras or of NumPy; any other one is code at best.
 
     Raises:
         Unreadable: readers of zips would disagree about it, or a member is not as it says.
@@ -27,6 +30,7 @@ def judge_zip(content: Content, judge_member: MemberJudge) -> Judgment:
     names = {member.name for member in members}
     roots = {name.partition("/")[0] for name in names}
     root = roots.pop() if len(roots) == 1 else ""
+    demand(not any(map(_is_exported, names)), "it is laid out as torch.export does")
     if any(name.split("/")[-1] == "data.pkl" for name in names):
         if f"{root}/constants.pkl" in names or any(
             name.startswith(f"{root}/code/") for name in names
@@ -34,13 +38,18 @@ def judge_zip(content: Content, judge_member: MemberJudge) -> Judgment:
             return code("TorchScript", "it holds a program of TorchScript")
         demand(f"{root}/data.pkl" in names, "it is not laid out as torch does")
         return _judge_torch(content, members, root, judge_member)
-    return join(
-        "zip",
-        (
-            judge_member(member.name, open_member(content, member)).within(member.name)
-            for member in members
-        ),
-    )
+    judgments = [
+        judge_member(member.name, open_member(content, member)).within(member.name)
+        for member in members
+    ]
+    if names != _KERAS_FILES and not all(name.endswith(".npy") for name in names):
+        judgments.append(code("zip", "the gate knows no framework that lays out a zip like this"))
+    return join("zip", judgments)
+
+
+def _is_exported(name: str) -> bool:
+    *folders, last = name.lower().split("/")
+    return last in _EXPORTED_FILES or ("models" in folders and last.endswith(".json"))
 
 
 def _judge_torch(
@@ -59,12 +68,14 @@ def _judge_torch(
         size = storage.count * storage.width
         demand(member and member.size == size, f"{name} has another size than the pickle says")
         passed.add(name)
-    others = [
+    others = [member for member in members if member.name not in passed]
+    judgments = [
         judge_member(member.name, open_member(content, member)).within(member.name)
-        for member in members
-        if member.name not in passed
+        for member in others
     ]
-    return join("torch", [inert("torch"), *others])
+    if others:
+        judgments.append(code("torch", f"{others[0].name} is not a file of torch"))
+    return join("torch", [inert("torch"), *judgments])
 
 
 def judge_tar(content: Content, judge_member: MemberJudge) -> Judgment:

@@ -36,6 +36,8 @@ _CODE_KEYS: Final = {
     "auto_map": "names programs of the repository",
     "auto_mapping": "names a module that is loaded",
     "custom_pipelines": "names programs of the repository",
+    "expr_str": "is an expression that torch evaluates",
+    "graph_module": "is a program of torch",
     "chat_template": "is a program for chats",
     "chat_templates": "is a program for chats",
     "_target_": "names what is called",

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import zipfile
 from typing import Final
 
 import pytest
@@ -16,7 +17,7 @@ from airgap.scan.pickle_calls import find_named
 from airgap.scan.pickles import judge_pickle
 from airgap.scan.verdicts import Unreadable
 from tests.support.pickle_loader import load
-from tests.unit.scan.files import CASES, Case, ask, text
+from tests.unit.scan.files import CASES, Case, ask, text, torch_archive, zipped
 from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
 
 PIECES: Final = (
@@ -91,3 +92,30 @@ def _is_listed(pair: tuple[str, str]) -> bool:
     except Unreadable:
         return False
     return True
+
+
+def judge_named(name: str, data: bytes) -> str:
+    return judge_file(name, io.BytesIO(data), len(data)).verdict
+
+
+def test_a_zip_of_no_known_framework_is_not_inert() -> None:
+    assert judge_named("a.zip", zipped({"a.txt": b"hello"})) == "code"
+    assert judge_named("a.zip", zipped({"config.json": b"{}"})) == "code"
+    archive = torch_archive()
+    assert judge_named("a.pt", archive) == "inert"
+    assert judge_named("a.pt", _add_member(archive, "archive/notes.txt", b"a")) == "code"
+
+
+@pytest.mark.parametrize(
+    "name", ["serialized_exported_program.json", "archive_format", "models/model.json"]
+)
+def test_a_program_of_torch_export_is_refused(name: str) -> None:
+    archive = torch_archive()
+    assert judge_named("a.pt2", zipped({f"a/{name}": b"{}", "a/version": b"1"})) == "refused"
+    assert judge_named("a.pt", _add_member(archive, f"archive/{name}", b"{}")) == "refused"
+    assert judge_named("a.json", b'{"hint": {"expr_str": "__import__(0)"}}') == "code"
+
+
+def _add_member(archive: bytes, name: str, data: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(archive)) as members:
+        return zipped({**{each: members.read(each) for each in members.namelist()}, name: data})
