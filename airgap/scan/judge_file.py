@@ -91,7 +91,8 @@ def _judge_content(name: str, content: Content, judge_member: MemberJudge) -> Ju
     if not content.size:
         return inert("empty")
     if content.read(0, 4) != LOCAL_MARK and find_name(content):
-        return judge_pickle(content)
+        judgment = judge_pickle(content)
+        return judgment if judgment.verdict == "refused" else _refuse_second(content, judgment)
     known = next((known for known in _FORMS if known[1](content)), None)
     if known is None:
         return refused("unknown", "it is of no form that the gate knows")

@@ -1,5 +1,6 @@
 """Attacks on the gate that judges files (format §32): files that another reader would run."""
 
+import base64
 import functools
 import io
 import zipfile
@@ -17,7 +18,7 @@ from airgap.scan.pickle_calls import find_named
 from airgap.scan.pickles import judge_pickle
 from airgap.scan.verdicts import Unreadable
 from tests.support.pickle_loader import load
-from tests.unit.scan.files import CASES, Case, ask, text, torch_archive, zipped
+from tests.unit.scan.files import CASES, Case, ask, tarred, text, torch_archive, zipped
 from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
 
 PIECES: Final = (
@@ -119,3 +120,57 @@ def test_a_program_of_torch_export_is_refused(name: str) -> None:
 def _add_member(archive: bytes, name: str, data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(archive)) as members:
         return zipped({**{each: members.read(each) for each in members.namelist()}, name: data})
+
+
+def _bytes_with_a_header(checksum: bytes) -> bytes:
+    """Return an array of bytes whose first block is the header of a tar, with its own checksum."""
+    header = b"{'descr':'|u1','fortran_order':False,'shape':(944,)}".ljust(69) + b"\n"
+    block = bytearray((b"\x93NUMPY\x01\0F\0" + header).ljust(1024, b"\0"))
+    block[100:157] = b"0000644\0" + b"0000000\0" * 2 + b"00000000000\0" * 2 + b" " * 8 + b"0"
+    total = sum(block)
+    fields = {
+        b"octal": b"%06o\0X" % total,
+        b"tabs": b"\t%06o\x0b" % total,
+        b"letters": b"%06oxy" % total,
+        b"256": b"\x80" + total.to_bytes(7, "big"),
+        b"64": b"+" + base64.b64encode(total.to_bytes(3, "big")) + b"\0\0\0",
+    }
+    block[148:156] = fields[checksum]
+    return bytes(block)
+
+
+@pytest.mark.parametrize("checksum", [b"octal", b"tabs", b"letters", b"256", b"64"])
+def test_what_any_reader_takes_for_a_tar_is_not_an_array(checksum: bytes) -> None:
+    assert judge_named("weights.npy", _bytes_with_a_header(checksum)) == "refused"
+
+
+def test_a_pickle_that_readers_take_for_a_tar_is_refused() -> None:
+    header = bytearray(tarred({"a" * 99: b""})[:512])
+    header[:3] = b"\x80\x04B"
+    header[3:7] = (600).to_bytes(4, "little")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    pickle = bytes(header).ljust(607, b"\0") + b"0" + ask("collections", "OrderedDict") + b")R."
+    assert judge_named("a.pkl", pickle.replace(b"ustar", b"\0\0\0\0\0")) == "inert"
+    assert judge_named("a.pkl", pickle) == "refused"
+
+
+@pytest.mark.parametrize(
+    ("start", "value"),
+    [
+        (148, b"000001\0 "),  # GNU tar skips it, and unpacks what lies in the member
+        (124, b"\x00000000001\0"),  # Python stops at the first NUL: no bytes
+        (157, b"cos\nsystem\n"),
+        (297, b"cos\nsystem\n"),
+        (505, b"cos"),
+        (600, b"cos"),
+    ],
+)
+def test_a_tar_has_right_checksums_and_nothing_where_nobody_looks(start: int, value: bytes) -> None:
+    tar = bytearray(tarred({"a.txt": b"a"}))
+    assert judge_named("a.tar", bytes(tar)) == "inert"
+    tar[start : start + len(value)] = value
+    if start != 148:
+        tar[148:156] = b" " * 8
+        tar[148:156] = b"%06o\0 " % sum(tar[:512])
+    assert judge_named("a.tar", bytes(tar)) == "refused"
