@@ -98,7 +98,7 @@ class ReceiptDict(TypedDict):
     gaps: list[list[int]]
     """Runs of numbers of the channel that never came, each as its first and its last."""
     holds: list[str]
-    """The bundles that the site has whole."""
+    """The bundles of which the site has all files, with their sizes; contents were not read."""
     note: str | None
     """Free text, if the root permits it."""
     tool: str

@@ -13,7 +13,8 @@ def holds(*, site: str) -> Result:
     """List the bundles that SITE still has whole, by its newest receipt.
 
     `airgap export --base receipt:SITE` leaves out what they have. Of several machines of a site,
-    what all of them have is listed.
+    what all of them have is listed. The site compared files and sizes for that; contents are read
+    by `airgap check` only.
     """
     from airgap.flow.receipts.confirmations import list_held
     from airgap.flow.receipts.describe import describe_holds

@@ -7,6 +7,7 @@ from typing import Final
 
 from airgap.errors import AirgapError
 from airgap.flow.admission import policy
+from airgap.flow.admission.history import clip_note
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.progress import Progress
 from airgap.flow.receipts.make import (
@@ -44,7 +45,7 @@ class Confirmer:
 
     def note_refusal(self, bundle: bytes, error: AirgapError) -> None:
         """Take a bundle of which a refusal is recorded."""
-        self._refused.append(BundleFate(bundle, reason=error.kind))
+        self._refused.append(BundleFate(bundle, reason=error.kind, note=clip_note(error.message)))
 
     @contextmanager
     def confirm_refusals(self) -> Iterator[None]:

@@ -84,7 +84,8 @@ def receipt_lines(receipt: Receipt) -> Iterator[str]:
         f"never came: number {first}" if first == last else f"never came: numbers {first} to {last}"
         for first, last in receipt.gaps
     )
-    yield f"the site holds {count_text(len(receipt.holds), 'bundle')} whole"
+    held = count_text(len(receipt.holds), "bundle")
+    yield f"the site has all files of {held}, with their sizes; their contents were not read"
     yield f"entry {ledger['entry']} of {ledger['size']} in ledger {ledger['origin']}"
 
 

@@ -81,6 +81,8 @@ class BundleFate:
     """By the keys of items; those that lack were left out."""
     reason: str = ""
     """For a refusal, the word of its exit code."""
+    note: str = ""
+    """For a refusal, the note of its entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def make_receipt(
     """Make the receipt of the last import or refusal of a bundle, record it, and write it.
 
     Raises:
-        MissingError: the ledger does not say what became of the bundle.
+        MissingError: the ledger does not say what became of the bundle, or has another refusal.
         PolicyError: the ledger is not consistent.
         StorageError: it cannot be recorded, or written.
         ConfigurationError: the keeper of the key refuses.
@@ -131,6 +133,7 @@ def make_receipt(
                 f" {fate.bundle.hex()}.",
                 "If the history was reset since, only the next bundle gets a receipt.",
             )
+        _require_same_refusal(fate, reading.decode(index), index + 1, root.value.version)
         receipt = shorten(_fill(fate, options, root, reading, index))
         payload = encode_receipt(receipt)
         envelope = add_signature(StatementEnvelope(payload), options.signer)
@@ -143,6 +146,16 @@ def make_receipt(
         durable.make_folder(folder)
         durable.replace_file(path, intoto.encode_envelope(envelope))
     return MadeReceipt(path, receipt, approvals)
+
+
+def _require_same_refusal(fate: BundleFate, entry: Entry, number: int, root: int) -> None:
+    """Refuse to tell of a refusal by the entry of another one: a ledger has only the first."""
+    if fate.reason and (entry.note, entry.root) != (fate.note, root):
+        raise MissingError(
+            f"The ledger of site {entry.site} has only an earlier refusal of this bundle: entry"
+            f" {number}, {format_time(entry.at)}, by root version {entry.root}.",
+            "The receipt of that one still holds.",
+        )
 
 
 def _read(writer: LedgerWriter, status: HistoryStatus) -> LedgerReading:

@@ -133,6 +133,29 @@ def check_refusal(story: Story, depot: Path) -> None:
     assert [row["result"] for row in rows] == ["passed", "failed"]
 
 
+def test_of_a_later_refusal_there_is_no_receipt_of_the_first_one(story: Story) -> None:
+    first, second, third = (story.export(version) for version in ("v1", "v2", "v3"))
+    assert story.take(second).code == 0
+    path = only_receipt(story)
+    assert "all files of 1 bundle, with their sizes; their contents were not read" in (
+        story.isolated.run("receipt", "show", path).out
+    )
+    path.unlink()
+    assert story.take(first).code == 12
+    only_receipt(story).unlink()
+    assert story.take(first).code == 12
+    only_receipt(story).unlink()  # the same refusal: the receipt is made again
+    assert story.take(third).code == 0
+    only_receipt(story).unlink()
+
+    refused = story.take(first)
+
+    assert refused.code == 12
+    details = " ".join(refused.json["error"]["details"])
+    assert "has only an earlier refusal of this bundle: entry 4, " in details
+    assert not [*story.receipts.glob("*.receipt.json")]
+
+
 def test_what_a_site_holds_is_a_base(story: Story) -> None:
     accepted = story.accept(Path(story.take(story.export("v1")).json["receipt"]["file"]))
     assert accepted.code == 0, accepted.err
