@@ -226,6 +226,15 @@ def test_a_share_of_low_order_is_refused(*, post_quantum: bool) -> None:
         decrypt(file, [identity], limit=limits.PACK_BYTES)
 
 
+def test_an_index_does_not_hide_a_recipient(ward: SealedSite, depot: Path, isolated: Side) -> None:
+    index = read_index(depot)
+    assert index.sealed
+    sign_index(depot, replace(index, sealed=replace(index.sealed, recipients=1)))
+    message = "names 1 recipients, and its seal has 2"
+    expect_refused(ward, isolated, depot, CorruptError, message)
+    assert message in isolated.run("verify", depot).err
+
+
 def test_a_sealed_bundle_inside_a_sealed_one_is_refused(
     ward: SealedSite, depot: Path, isolated: Side
 ) -> None:
@@ -239,7 +248,7 @@ def test_a_sealed_bundle_inside_a_sealed_one_is_refused(
     nested = replace(seal, manifest=raw, files={name: envelope})
     commitment = hashlib.sha256(seal.salt + hashlib.sha256(raw).digest()).digest()
     file = bytes(encrypt([encode_seal(nested)], [secret.recipient]))
-    sealed = replace(index.sealed, seal=file, commitment=commitment)
+    sealed = replace(index.sealed, recipients=1, seal=file, commitment=commitment)
     sign_index(depot, replace(index, sealed=sealed))
     expect_refused(ward, isolated, depot, CorruptError, "a sealed bundle inside a sealed one")
 
@@ -253,7 +262,7 @@ def test_what_is_inside_is_judged_by_all_rules_of_the_site(
     seal = decode_seal(decrypt(index.sealed.seal, [secret], limit=limits.SEAL_BYTES))
     unsigned = replace(seal, files={})
     file = bytes(encrypt([encode_seal(unsigned)], [secret.recipient]))
-    sign_index(depot, replace(index, sealed=replace(index.sealed, seal=file)))
+    sign_index(depot, replace(index, sealed=replace(index.sealed, recipients=1, seal=file)))
     expect_refused(ward, isolated, depot, NotTrustedError, "0 of the 1 builder signatures")
 
 

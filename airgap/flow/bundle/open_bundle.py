@@ -16,7 +16,7 @@ from airgap.errors import (
     PolicyError,
 )
 from airgap.flow.admission.policy import Admission, AdmissionPolicy, require_root
-from airgap.flow.bundle.unseal import check_inner, unseal
+from airgap.flow.bundle.unseal import check_inner, check_recipients, unseal
 from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location, StandardInput
@@ -211,6 +211,8 @@ class _Examination:
             bundle, raw = reader.read_manifest()
             admission, evidence = self._admit(reader, raw)
             check_inner(reader.location, index, admission.manifest.value)
+        elif index.sealed is not None:
+            check_recipients(reader.location, index.sealed)
         manifest = admission.manifest.value
         _check_shape(reader, manifest)
         if not self.parts:

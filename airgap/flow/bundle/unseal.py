@@ -12,17 +12,26 @@ from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, ConfigurationError, CorruptError, UsageError
 from airgap.flow.pipeline import map_in_order, run_workers
-from airgap.format import layout, limits
+from airgap.format import age_header, layout, limits
 from airgap.format import seal as seals
 from airgap.format.attachment import Allowance
 from airgap.format.envelope import Role, refuse_too_many
 from airgap.format.manifest import Manifest, Pack
 from airgap.format.root import SignedRoot
 from airgap.format.seal import Seal
+from airgap.format.sealed import SealedIndex
 from airgap.sealing.age_file import NoIdentityError, decrypt, decrypt_into
 from airgap.sealing.age_keys import AgeIdentity, parse_identity
 
-__all__ = ["ReadPack", "Repair", "UnsealedPacks", "UnsealedReader", "check_inner", "unseal"]
+__all__ = [
+    "ReadPack",
+    "Repair",
+    "UnsealedPacks",
+    "UnsealedReader",
+    "check_inner",
+    "check_recipients",
+    "unseal",
+]
 
 ReadPack: TypeAlias = tuple[int, Buffer | AirgapError]
 Repair: TypeAlias = Callable[[Iterator[ReadPack]], Iterator[ReadPack]]
@@ -43,6 +52,7 @@ def unseal(
     """
     if index.sealed is None:
         raise UsageError(f"{reader.location} is not sealed.", "Import it as it is.")
+    check_recipients(reader.location, index.sealed)
     if not identities:
         raise ConfigurationError(
             f"{reader.location} is sealed, and no identity was given.",
@@ -63,6 +73,21 @@ def unseal(
     except ValueError as error:
         raise CorruptError(f"The seal of {reader.location} has no key for packs.", _HINT) from error
     return UnsealedReader(reader, index, seal, epoch)
+
+
+def check_recipients(location: str, sealed: SealedIndex) -> None:
+    """Compare the number of recipients of an admitted index with its seal (format §34.3).
+
+    Raises:
+        CorruptError: the seal has others than the index says, or is not an age file.
+    """
+    count = len(age_header.parse(sealed.seal[: limits.AGE_HEADER_BYTES]).stanzas)
+    if count != sealed.recipients:
+        raise CorruptError(
+            f"The index of {location} names {sealed.recipients} recipients, and its seal has"
+            f" {count}.",
+            _HINT,
+        )
 
 
 def check_inner(location: str, index: Manifest, inner: Manifest) -> None:
