@@ -1,5 +1,6 @@
 """Finds out what a file is, by its content, and judges it (format §32.1)."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import BinaryIO, Final
@@ -10,9 +11,10 @@ from airgap.scan.file_names import is_media_name, name_program
 from airgap.scan.gguf import GGUF_MARK, judge_gguf
 from airgap.scan.hdf5 import HDF5_MARK, has_second_hdf5, judge_hdf5
 from airgap.scan.onnx import judge_onnx, looks_like_onnx
-from airgap.scan.packed import UNKNOWN_PACKERS, find_packer, unpack
+from airgap.scan.packed import UNKNOWN_PACKERS, find_packer, is_packed_for_joblib, unpack
 from airgap.scan.pickle_operations import find_name
 from airgap.scan.pickles import has_pickle_mark, judge_pickle
+from airgap.scan.protobuf import read_fields
 from airgap.scan.tars import is_tar
 from airgap.scan.tensors import (
     NPY_MARK,
@@ -22,7 +24,7 @@ from airgap.scan.tensors import (
 )
 from airgap.scan.texts import is_text, judge_text
 from airgap.scan.ubjson import judge_ubjson, looks_like_ubjson
-from airgap.scan.verdicts import Judgment, Unreadable, code, inert, join, refused
+from airgap.scan.verdicts import NUMBERS, Judgment, Unreadable, code, inert, join, refused
 from airgap.scan.zips import LOCAL_MARK, find_zip_end
 
 __all__ = ["judge_file"]
@@ -38,6 +40,9 @@ _MEDIA: Final = (
     *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"OggS", b"fLaC", b"BM"),
     *(b"ID3", b"\xff\xfb", b"\0\0\1\0", b"\0\1\0\0", b"OTTO"),
 )
+_OTHER_MARKS: Final = (b"ftrt", b"ptrt", b"ggml", b"ggjt")
+"""Marks of engines of TensorRT, and of old formats of llama.cpp."""
+_FLATBUFFER: Final = re.compile(rb"(?s:.{4})[A-Z][A-Z0-9]{3}")
 _CHECKPOINTS: Final = frozenset({"torch", "TorchScript", "pickle", "old torch", "zip"})
 """What a `.pth` may be beside lines that Python runs at its start."""
 _Judge = Callable[[str, Content, MemberJudge], Judgment]
@@ -90,18 +95,37 @@ def _judge_content(name: str, content: Content, judge_member: MemberJudge) -> Ju
     """
     if not content.size:
         return inert("empty")
-    if content.read(0, 4) != LOCAL_MARK and find_name(content):
+    packed = is_packed_for_joblib(content) or find_packer(content)
+    if not packed and content.read(0, 4) != LOCAL_MARK and find_name(content):
         judgment = judge_pickle(content)
         return judgment if judgment.verdict == "refused" else _refuse_second(content, judgment)
     known = next((known for known in _FORMS if known[1](content)), None)
     if known is None:
-        return refused("unknown", "it is of no form that the gate knows")
+        form = "unknown" if _has_other_mark(content) else NUMBERS
+        return refused(form, "it is of no form that the gate knows")
     form, _, judge = known
     try:
         judgment = judge(name, content, judge_member)
     except Unreadable as error:
         return refused(form, str(error))
     return judgment if judgment.verdict == "refused" else _refuse_second(content, judgment)
+
+
+def _has_other_mark(content: Content) -> bool:
+    """Tell whether a content is of a form that is not read here: it is more than numbers.
+
+    Flatbuffers (TorchScript, TensorFlow Lite, ONNX Runtime) have a mark of four letters and digits
+    behind four bytes; a message (a graph of TensorFlow) is fields up to its end.
+    """
+    start = content.read(0, 8)
+    if start.startswith(_OTHER_MARKS) or _FLATBUFFER.match(start):
+        return True
+    try:
+        for _ in read_fields(content):
+            pass
+    except Unreadable:
+        return False
+    return True
 
 
 def _refuse_second(content: Content, judgment: Judgment) -> Judgment:
@@ -129,6 +153,8 @@ def _is_compiled_python(content: Content) -> bool:
 
 def _judge_packed(name: str, content: Content, judge_member: MemberJudge) -> Judgment:
     packer = find_packer(content)
+    if is_text(content):
+        return refused("packed", f"it is a text, and a reader could unpack it by {packer}")
     judgment = judge_member(name.rpartition(".")[0] or name, unpack(content, packer))
     return Judgment(judgment.verdict, f"{packer}, {judgment.form}", judgment.reasons)
 
@@ -167,6 +193,8 @@ def _say_code(form: str) -> _Judge:
 
 
 _FORMS: Final[tuple[tuple[str, Callable[[Content], bool], _Judge], ...]] = (
+    ("packed", is_packed_for_joblib, _refuse_packed),
+    ("packed", lambda content: find_packer(content) != "", _judge_packed),
     ("pickle", has_pickle_mark, _judge_alone(judge_pickle)),
     ("npy", _begins_with(NPY_MARK), _judge_alone(judge_npy)),
     ("GGUF", _begins_with(GGUF_MARK), _judge_alone(judge_gguf)),
@@ -182,9 +210,11 @@ _FORMS: Final[tuple[tuple[str, Callable[[Content], bool], _Judge], ...]] = (
         lambda content: find_safetensors_header(content) > 0,
         _judge_alone(judge_safetensors),
     ),
-    ("packed", lambda content: find_packer(content) != "", _judge_packed),
     ("image or sound", _looks_like_media, _judge_media),
     ("ONNX", looks_like_onnx, _judge_alone(judge_onnx)),
     ("UBJSON", looks_like_ubjson, _judge_alone(judge_ubjson)),
 )
-"""Forms in the order in which they are looked for: a name, a test of a content, a judge."""
+"""Forms in the order in which they are looked for: a name, a test of a content, a judge.
+
+What joblib unpacks is packed, whatever else it is: a block of zlib can be a text or a tar.
+"""

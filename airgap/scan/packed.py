@@ -2,6 +2,7 @@
 
 import bz2
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -10,7 +11,7 @@ from airgap.scan.contents import PIECE, Content
 from airgap.scan.pickle_values import demand
 from airgap.scan.verdicts import Unreadable
 
-__all__ = ["UNKNOWN_PACKERS", "find_packer", "unpack"]
+__all__ = ["UNKNOWN_PACKERS", "find_packer", "is_packed_for_joblib", "unpack"]
 
 UNKNOWN_PACKERS: Final = {
     b"ZF": "joblib before 0.10",
@@ -21,6 +22,9 @@ UNKNOWN_PACKERS: Final = {
     b"Rar!": "RAR",
 }
 """Packers whose marks are known, and which are refused."""
+_JOBLIB: Final = re.compile(rb"ZF[0-9A-Fa-fxX_+\s-]{17}|\x04\x22\x4d\x18")
+"""A file of joblib before 0.10, which has a number to the base of 16, and one of LZ4."""
+_BEGINNING: Final = 1024
 _LARGEST: Final = 64 * 1024 * 1024
 
 
@@ -38,37 +42,44 @@ _UNPACKERS: Final[dict[bytes, tuple[str, Callable[[], _Unpacker]]]] = {
     b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(31)),
     b"BZh": ("bzip2", bz2.BZ2Decompressor),
     b"\xfd7zXZ\0": ("xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST)),
-    b"\x5d\x00\x00": (
-        "lzma",
-        lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LARGEST),
-    ),
 }
 
 
 def find_packer(content: Content) -> str:
-    """Return the packer whose mark a content begins with; empty: none."""
-    start = content.read(0, 6)
+    """Return the packer by which joblib would unpack a content, or another one; empty: none."""
+    start = content.read(0, _BEGINNING)
     for mark, (name, _) in _UNPACKERS.items():
         if start.startswith(mark):
             return name
-    return "zlib" if _is_zlib(content) else ""
+    if start.startswith(b"\x5d\x00") and _begins_packed(_open_lzma(), start):
+        return "lzma"
+    is_zlib = start.startswith(b"\x78") and _begins_packed(zlib.decompressobj(), start)
+    return "zlib" if is_zlib else ""
 
 
-def _is_zlib(content: Content) -> bool:
-    """Tell whether the beginning can be unpacked: zlib's mark is two bytes that texts have, too."""
-    start = content.read(0, 1024)
-    if start[:1] != b"\x78" or int.from_bytes(start[:2], "big") % 31:
-        return False
+def is_packed_for_joblib(content: Content) -> bool:
+    """Tell whether joblib unpacks a content by a packer that is refused here."""
+    return _JOBLIB.match(content.read(0, 32)) is not None
+
+
+def _begins_packed(unpacker: _Unpacker, start: bytes) -> bool:
+    """Tell whether the beginning can be unpacked: other forms have marks of two bytes, too."""
     try:
-        zlib.decompressobj().decompress(start, 1)
+        unpacker.decompress(start, 1)
+    except lzma.LZMAError as error:
+        return "emory" in str(error)  # it wants more memory than it gets here
     except zlib.error:
         return False
     return True
 
 
+def _open_lzma() -> _Unpacker:
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LARGEST)
+
+
 def unpack(content: Content, packer: str) -> Content:
     """Return what is packed; raises Unreadable when it is too large, or followed by something."""
-    makers: dict[str, Callable[[], _Unpacker]] = {**dict(_UNPACKERS.values())}
+    makers: dict[str, Callable[[], _Unpacker]] = {**dict(_UNPACKERS.values()), "lzma": _open_lzma}
     unpacker = makers.get(packer, zlib.decompressobj)()
     data = bytearray()
     try:

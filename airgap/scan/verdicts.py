@@ -4,9 +4,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["Judgment", "Unreadable", "Verdict", "Weights", "code", "inert", "join", "refused"]
+__all__ = [
+    "NUMBERS",
+    "Judgment",
+    "Unreadable",
+    "Verdict",
+    "Weights",
+    "code",
+    "inert",
+    "join",
+    "refused",
+]
 
 Verdict = Literal["inert", "code", "refused"]
+NUMBERS: Final = "numbers"
+"""The form of a file that has no other one: it may be the weights of a model beside it."""
 _ORDER: Final[tuple[Verdict, ...]] = ("inert", "code", "refused")
 _MOST_REASONS: Final = 20
 

@@ -3,7 +3,9 @@
 import base64
 import functools
 import io
+import lzma
 import zipfile
+import zlib
 from typing import Final
 
 import pytest
@@ -16,7 +18,7 @@ from airgap.scan.item import join_files
 from airgap.scan.judge_file import judge_file
 from airgap.scan.pickle_calls import find_named
 from airgap.scan.pickles import judge_pickle
-from airgap.scan.verdicts import Unreadable
+from airgap.scan.verdicts import Judgment, Unreadable, Weights
 from tests.support.pickle_loader import load
 from tests.unit.scan.files import CASES, Case, ask, tarred, text, torch_archive, zipped
 from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
@@ -174,3 +176,51 @@ def test_a_tar_has_right_checksums_and_nothing_where_nobody_looks(start: int, va
         tar[148:156] = b" " * 8
         tar[148:156] = b"%06o\0 " % sum(tar[:512])
     assert judge_named("a.tar", bytes(tar)) == "refused"
+
+
+def _text_that_unpacks() -> bytes:
+    """Return a text that is a stored block of zlib with a pickle in it."""
+    return b"x^Ha\xc3\x9e<" + (b"cos\nsystem\n." + b"a" * 0xC361)[:0xC361] + b"Ia\xc3\x9e<" + b"a"
+
+
+def test_what_joblib_unpacks_is_not_judged_as_anything_else() -> None:
+    assert zlib.decompressobj().decompress(_text_that_unpacks()).startswith(b"cos\nsystem")
+    assert judge_named("labels.txt", _text_that_unpacks()) == "refused"
+    assert judge_named("labels.txt", b"ZF0x1d               x^Ha") == "refused"
+    assert judge_named("labels.txt", b"x and y, ZF and BZ\n") == "inert"
+    tar = bytearray(tarred({"x^Ha\xde<": b""}))
+    assert judge_named("model.joblib", bytes(tar)) == "refused"
+    small = lzma.compress(b"cos\nsystem\n.", lzma.FORMAT_ALONE)
+    for dictionary in (small[1:5], b"\0\1\0\0", b"\0\0\0\xff"):
+        data = small[:1] + dictionary + small[5:]
+        assert judge_named("a.joblib", data) == "refused"
+
+
+FLATBUFFER: Final = b"\x10\0\0\0PTMF\xff\xff\xff\xff"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("w.bin", FLATBUFFER + b"\xff" * 4),
+        ("w.bin", b"\x0a\x0e" + b"\xff" * 14),  # a message with one field
+        ("w.bin", b"ftrt" + b"\xff" * 12),
+        ("w.engine", b"\xff" * 16),
+    ],
+)
+def test_a_model_of_onnx_makes_nothing_inert_but_numbers(name: str, data: bytes) -> None:
+    assert join_weights("w.bin", b"\xff" * 16) == "inert"
+    assert join_weights(name, data) == "refused"
+
+
+def test_a_fault_of_the_gate_stays_refused_beside_a_model() -> None:
+    assert join_weights("w.bin", b"\xff") == "refused"  # it ends too early
+
+
+def join_weights(name: str, data: bytes) -> str:
+    """Return the verdict of a file of 16 bytes that a model says are its weights."""
+    judgments = {
+        "a.onnx": Judgment("inert", "ONNX", weights=(Weights(name, 16),)),
+        name: judge_file(name, io.BytesIO(data), 16),
+    }
+    return join_files(judgments, {"a.onnx": 1, name: 16})[name].verdict
