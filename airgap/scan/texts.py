@@ -16,19 +16,30 @@ __all__ = ["is_text", "judge_text"]
 
 _JSON_BYTES: Final = 48 * 1024 * 1024
 _JSON_VALUES: Final = 6_000_000
+_YAML_BYTES: Final = 1024 * 1024
 _TEXT_BYTES: Final = 256 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _SPACE: Final = b" \t\r\n\x0c\x0b"
 _YAML_TAG: Final = re.compile(rb"(?<![A-Za-z0-9_])!(?=[A-Za-z0-9!<%_-])|^%|%TAG", re.MULTILINE)
-_YAML_ESCAPE: Final = re.compile(rb"\\[xuU]")
+_BREAK: Final = rb"(?:[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9])"
+_YAML_ESCAPE: Final = re.compile(rb"\\[xuU]|\\" + _BREAK + rb"|\\\Z")
+"""A character by its number, and a backslash at the end of a line, which joins two of them."""
+_YAML_KEY: Final = re.compile(
+    rb"(?:\A|" + _BREAK + rb")(?:\xef\xbb\xbf)?[ \t]*(?:[-:]+[ \t]+)*\?(?=\s|\xc2|\xe2|\Z)"
+    rb"|[\[{,]\s*\?(?=\s|\Z)"
+)
+"""A key that is marked by a question mark, and may go on over lines."""
 _YAML_CALL: Final = re.compile(
     rb"_target_|class_path|auto_map|custom_pipelines|chat_template|loader_module|trust_remote_code"
 )
 _OTHER_MODULE: Final = re.compile(
-    rb"module[\"']?\s*:(?![ \t]*(?:''|\"\")?[ \t]*$|[ \t]*bentoml(?:\.[\w.]+)?[ \t]*$)",
-    re.MULTILINE,
+    rb"module[\"']?\s*:"
+    rb"(?![ \t]*(?:''|\"\"|bentoml(?:\.[\w.]+)?)?[ \t]*(?:\r?\n(?=[A-Za-z_])|\s*\Z))"
+    rb"|<<|" + _BREAK + rb"[ \t]*\*|\A[^A-Za-z_]"
 )
+"""In model.yaml: a module that is not of BentoML, on its line or the next; a merged key or an alias
+for one, and a file that does not begin with a key."""
 _PYTHON_TAG: Final = re.compile(rb"![^\s]{0,200}python[/:]|!<|%TAG|![^\s]{0,200}%[0-9A-Fa-f]{2}")
 _LIBRARIES: Final = frozenset({"diffusers", "transformers", "None"})
 _OVERLAP: Final = 4096
@@ -97,9 +108,13 @@ def _judge_yaml(name: str, content: Content) -> Judgment:
         return refused("YAML", "a tag makes a reader of YAML build an object")
     if _find(content, _YAML_ESCAPE):
         return refused("YAML", "a text has characters that are escaped by their number")
+    if _find(content, _YAML_KEY):
+        return refused("YAML", "a key is marked by a question mark")
     if _find(content, _YAML_CALL):
         return code("YAML", "a key names what is called, or is a program for chats")
-    if PurePosixPath(name).name == "model.yaml" and _find(content, _OTHER_MODULE):
+    if PurePosixPath(name).name == "model.yaml" and _OTHER_MODULE.search(
+        content.read_whole(_YAML_BYTES)
+    ):
         return code("YAML", "it loads a module that is not of BentoML")
     return inert("text")
 

@@ -224,3 +224,39 @@ def join_weights(name: str, data: bytes) -> str:
         name: judge_file(name, io.BytesIO(data), 16),
     }
     return join_files(judgments, {"a.onnx": 1, name: 16})[name].verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'? "_tar\\\n  get_"\n: os.system\n? "_args_"\n: [id]\n',
+        b'"_tar\\\r  get_": os.system\n',
+        b'"_tar\\\xc2\x85  get_": os.system\n',
+        b'"_tar\\\xe2\x80\xa8  get_": os.system\n',
+        b"a: 1\n? _target\n: os.system\n",
+        b"- - ? a\n",
+        b"{? a : b}\n",
+    ],
+)
+def test_a_key_of_yaml_does_not_go_on_over_lines(text: bytes) -> None:
+    assert judge_named("conf.yaml", text) == "refused"
+    assert judge_named("conf.yaml", b'a: "why?"\nb: c:\\d and what? yes\n') == "inert"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"module:\n  antigravity\n",
+        b"module:\n\n  antigravity\n",
+        b"module: # so\n  antigravity\n",
+        b"module: ''\n  evil\n",
+        b"module:\xc2\x85  evil\n",
+        b"labels:\n  a: &a module\n*a : evil\n",
+        b"x: &x {module:\nevil}\n<<: *x\n",
+    ],
+)
+def test_a_module_on_the_next_line_is_code(text: bytes) -> None:
+    assert judge_named("m/model.yaml", b"name: m\n" + text + b"labels: {}\n") == "code"
+    assert judge_named("m/model.yaml", b"{name: m, module:\nevil}\n") == "code"
+    for module in (b"", b" ''", b" bentoml.sklearn"):
+        assert judge_named("m/model.yaml", b"name: m\nmodule:" + module + b"\nx: 1\n") == "inert"
