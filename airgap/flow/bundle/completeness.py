@@ -12,6 +12,7 @@ from airgap.carrier.archive import CutOffError
 from airgap.carrier.archive_end import describe_absent, describe_missing
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
+from airgap.flow.bundle.unseal import UnsealedPacks
 from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout
 from airgap.format.newest import Age, newest_first, read_age
@@ -45,7 +46,8 @@ class Completeness:
 def look(location: LocalDepot | ArchiveFile, admission: AdmissionPolicy) -> Completeness:
     """Admit a bundle, and read nothing more than its manifest and envelopes.
 
-    Also one that only completes another: it may arrive first.
+    Also one that only completes another: it may arrive first. A sealed bundle is opened if the
+    policy has identities; its packs are then those of its index.
 
     Raises:
         CutOffError: it ends before its first pack; more may be on its way.
@@ -53,10 +55,12 @@ def look(location: LocalDepot | ArchiveFile, admission: AdmissionPolicy) -> Comp
     """
     with open_bundle.open_bundle(location, admission, parts=True) as opened:
         manifest = opened.manifest.value
+        source = opened.packs
+        packs = source.index if isinstance(source, UnsealedPacks) else manifest.packs
         return Completeness(
             opened.bundle,
             tuple(map(str, manifest.items)),
-            tuple((layout.pack_name(pack.digest), pack.size) for pack in manifest.packs),
+            tuple((layout.pack_name(pack.digest), pack.size) for pack in packs),
             read_age(opened.bundle, manifest),
             manifest.completes.hex() if manifest.completes else "",
             manifest.carried < len(manifest.chunks),

@@ -260,7 +260,8 @@ class DropFolders:
         else:
             name = "held" if record["event"] == "held" else "quarantine"
             target = self.state / name / job.user / job.arrival
-            self._uploads.delivered.forget(self.home(job.user), job.name, job.bundle_id)
+            folder_id = job.name.rpartition("#")[2]  # of a sealed bundle, not the one inside
+            self._uploads.delivered.forget(self.home(job.user), job.name, folder_id)
             if record.get("kind") == "corrupt":
                 yield from self._remove_wrong_packs(job, folder / DEPOT)
             folder.rename(target)

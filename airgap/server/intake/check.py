@@ -1,6 +1,8 @@
 """Checks a delivered bundle: is it admitted, and has all of it arrived?"""
 
+import os
 from dataclasses import replace
+from typing import Final
 
 from airgap.errors import AirgapError
 from airgap.flow.admission import policy
@@ -11,6 +13,8 @@ from airgap.server.intake import decisions
 from airgap.server.intake.decisions import CandidateState, Incomplete, Postponed, Ready
 
 __all__ = ["check_bundle"]
+
+_IDENTITY: Final = "AIRGAP_IDENTITY"
 
 
 def check_bundle(
@@ -39,8 +43,14 @@ class _PolicyError(Exception):
         self.cause = cause
 
 
+def _list_identities() -> tuple[str, ...]:
+    """Return the identity files that the commands use; descriptors are for those alone."""
+    sources = os.environ.get(_IDENTITY, "").split()
+    return tuple(source for source in sources if not source.startswith("fd:"))
+
+
 def _load_policy() -> policy.AdmissionPolicy:
     try:
-        return replace(policy.load(), looks_only=True)  # the command that imports has the identity
+        return replace(policy.load(identities=_list_identities()), looks_only=True)
     except AirgapError as error:
         raise _PolicyError(error) from error

@@ -12,7 +12,10 @@ import pytest
 import airgap
 from airgap.errors import ConfigurationError, CorruptError, PolicyError, UsageError
 from airgap.flow.admission import history
+from airgap.flow.location.location import LocalDepot
 from airgap.format.site_rules import SiteRules
+from airgap.server.intake.check import check_bundle
+from airgap.server.intake.decisions import Ready
 from tests.support import refusals, sealing, second_verifier, signers, stores
 from tests.support.sealing import SealedSite
 from tests.support.sides import Side
@@ -181,6 +184,24 @@ def test_the_drop_box_and_watch_verify_it_without_a_key(
     ran = isolated.run("watch", inbox, "--once")
     assert ran.code == 0, ran.err
     assert (isolated.bentoml / "models/secret-ranker/v1/weights.bin").exists()
+
+
+def test_the_age_of_a_sealed_bundle_is_that_of_the_one_inside(
+    site: SealedSite, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot = tmp_path / "depot"
+    words = ("-o", depot, "--channel", "shop", "--sequence")
+    made = {site.export(*words, number).json["bundle"]: number for number in ("3", "4")}
+    for variable, order in (("", [0, 0]), (str(site.identity), [3, 4])):
+        monkeypatch.setenv("AIRGAP_IDENTITY", variable)
+        with isolated.here():
+            checked = [check_bundle(LocalDepot(depot, bundle)) for bundle in made]
+        ages = [expected.age for _, expected in checked if expected]
+        assert [type(state) for state, _ in checked] == [Ready, Ready]
+        assert [age.sequence for age in ages] == order
+        assert {age.channel for age in ages} == {"shop" if variable else "sealed"}
+        bundles = {expected.bundle for _, expected in checked if expected}
+        assert bundles.isdisjoint(made) is bool(variable)
 
 
 def test_seal_and_unseal_give_the_bundle_back(
