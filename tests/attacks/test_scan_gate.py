@@ -2,16 +2,24 @@
 
 import base64
 import functools
+import hashlib
 import io
 import lzma
+import signal
 import zipfile
 import zlib
-from typing import Final
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Final, cast
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from airgap.errors import ConfigurationError, PolicyError
+from airgap.flow.scanning import confined, scan_staged
+from airgap.flow.scanning.policy import Scanner
+from airgap.format.inventory import File
 from airgap.scan.contents import Budget, Content
 from airgap.scan.filled_classes import FILLED_CLASSES
 from airgap.scan.item import join_files
@@ -19,6 +27,7 @@ from airgap.scan.judge_file import judge_file
 from airgap.scan.pickle_calls import find_named
 from airgap.scan.pickles import judge_pickle
 from airgap.scan.verdicts import Judgment, Unreadable, Weights
+from airgap.store.staging import StagedItem
 from tests.support.pickle_loader import load
 from tests.unit.scan.files import CASES, Case, ask, tarred, text, torch_archive, zipped
 from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
@@ -260,3 +269,48 @@ def test_a_module_on_the_next_line_is_code(text: bytes) -> None:
     assert judge_named("m/model.yaml", b"{name: m, module:\nevil}\n") == "code"
     for module in (b"", b" ''", b" bentoml.sklearn"):
         assert judge_named("m/model.yaml", b"name: m\nmodule:" + module + b"\nx: 1\n") == "inert"
+
+
+WRITES: Final = """
+for folder; do :; done
+mount -o remount,bind,rw "$folder" || umount "$folder"
+echo overwritten > "$folder/f"
+unshare --user --map-root-user --mount sh -c 'mount -o remount,bind,rw "$1" || umount "$1"
+echo overwritten > "$1/f"' sh "$folder"
+exit 0
+"""
+
+
+@pytest.mark.parametrize("prefix", confined._PREFIXES)
+def test_a_scanner_cannot_mount_the_folder_once_more(
+    prefix: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confined, "_PREFIXES", (prefix,))
+    (tmp_path / "f").write_text("as it was")
+    scanner = Scanner("s", ("sh", "-c", WRITES, "sh"), "exit", seconds=20)
+    try:
+        assert confined.run_confined(scanner, (str(tmp_path),), tmp_path).code == 0
+    except ConfigurationError:
+        pytest.skip("this host gives no such namespaces")
+    assert (tmp_path / "f").read_text() == "as it was"
+
+
+def test_a_scanner_that_ends_itself_is_not_clean(tmp_path: Path) -> None:
+    scanner = Scanner("s", ("sh", "-c", "kill -TERM $$; exit 0"), "exit", seconds=20)
+    try:
+        assert confined.run_confined(scanner, (), tmp_path).code == 128 + signal.SIGTERM
+    except ConfigurationError:
+        pytest.skip("this host gives no namespaces")
+
+
+def test_a_file_that_changes_while_scanners_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"before")
+    digest = hashlib.sha256(b"before").digest()
+    file = File("f", executable=False, size=6, digest=digest, chunks=())
+    staged = cast(
+        "StagedItem", SimpleNamespace(folder=tmp_path, item=SimpleNamespace(files=[file]))
+    )
+    scan_staged._refuse_changed([staged])
+    (tmp_path / "f").write_bytes(b"behind")
+    with pytest.raises(PolicyError, match="has changed while"):
+        scan_staged._refuse_changed([staged])

@@ -1,4 +1,8 @@
-"""Runs a program of the site over a folder: no network, the folder read-only, within limits."""
+"""Runs a program of the site over a folder: no network, the folder read-only, within limits.
+
+It runs as the user of the import, and can write where that user may; capabilities it has none, so
+that it cannot mount the folder once more.
+"""
 
 import os
 import signal
@@ -24,8 +28,12 @@ mount --make-rprivate / && mount --bind "$folder" "$folder" || exit 125
 mount -o remount,bind,ro,nosuid,nodev,noexec "$folder" || exit 125
 ulimit -v "$memory" || exit 125
 ulimit -f 131072 || exit 125
-exec "$@"
+command -v setpriv > /dev/null || exit 125
+setpriv --no-new-privs --bounding-set=-all --inh-caps=-all true || exit 125
+exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all sh -c '"$@"; exit $?' sh "$@"
 """
+"""The last shell is the first process of its namespace: signals that a scanner sends to itself do
+nothing to a first process, which would then go on and end as if all were well."""
 _UNCONFINED: Final = 125
 _OUTPUT_BYTES: Final = 16 * 1024 * 1024
 _KILL_SECONDS: Final = 10

@@ -1,5 +1,6 @@
 """Judges what is staged of a bundle, file by file (format §32)."""
 
+import hashlib
 import os
 import posixpath
 from collections import Counter
@@ -94,10 +95,13 @@ def scan_staged(
 
     Raises:
         ConfigurationError: a scanner cannot be confined.
+        PolicyError: a file has changed while the scanners ran.
         StorageError: a file cannot be read.
     """
     answers = _ask_scanners(staged, policy.scanners)
     versions = {each.name: ask_version(each, staged[0].folder) for each in policy.scanners}
+    if policy.scanners:
+        _refuse_changed(staged)
     progress.begin("scanning", sum(item.item.size for item in staged))
     try:
         items = tuple(_scan_item(item, policy, answers, progress) for item in staged)
@@ -220,3 +224,19 @@ def _judge(item: Item, file: File, folder: Path, target: str = "") -> Judgment:
         descriptor = open_without_waiting(path, os.O_NOFOLLOW)
         with os.fdopen(descriptor, "rb") as stream:
             return judge_file(file.path, stream, file.size)
+
+
+def _refuse_changed(staged: Sequence[StagedItem]) -> None:
+    """Refuse files that have changed since their digests were compared. Raises PolicyError."""
+    for item in staged:
+        for file in item.item.files:
+            path = item.folder / file.path
+            with translate_errors(path):
+                descriptor = open_without_waiting(path, os.O_NOFOLLOW)
+                with os.fdopen(descriptor, "rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").digest()
+            if digest != file.digest:
+                raise PolicyError(
+                    f"{quote(str(path))} has changed while the scanners ran.",
+                    "Nothing of the bundle was installed. Look for a scanner that writes files.",
+                )
