@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airgap.errors import ConfigurationError, PolicyError
+from airgap.flow.progress import Silent
 from airgap.flow.scanning import confined, scan_staged
-from airgap.flow.scanning.policy import Scanner
+from airgap.flow.scanning.policy import Scanner, ScanPolicy
 from airgap.format.inventory import File
 from airgap.scan.contents import Budget, Content
 from airgap.scan.filled_classes import FILLED_CLASSES
@@ -314,3 +315,8 @@ def test_a_file_that_changes_while_scanners_run_is_refused(tmp_path: Path) -> No
     (tmp_path / "f").write_bytes(b"behind")
     with pytest.raises(PolicyError, match="has changed while"):
         scan_staged._refuse_changed([staged])
+
+
+def test_a_bundle_without_items_needs_no_scanner() -> None:
+    policy = ScanPolicy((), (Scanner("s", ("false",), "exit"),))
+    assert scan_staged.scan_staged([], "bundle", policy, Silent()).items == ()

@@ -99,8 +99,9 @@ def scan_staged(
         StorageError: a file cannot be read.
     """
     answers = _ask_scanners(staged, policy.scanners)
-    versions = {each.name: ask_version(each, staged[0].folder) for each in policy.scanners}
-    if policy.scanners:
+    scanners = policy.scanners if staged else ()
+    versions = {each.name: ask_version(each, staged[0].folder) for each in scanners}
+    if scanners:
         _refuse_changed(staged)
     progress.begin("scanning", sum(item.item.size for item in staged))
     try:
