@@ -19,6 +19,7 @@ class Destroyed:
     def __del__(self):
         signal.raise_signal(signal.{signal})
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 interrupts.raise_on_signals()
 interrupts.raise_on_signals()  # as an API's caller may
 try:
