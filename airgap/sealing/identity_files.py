@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import durable
 from airgap.disk.descriptors import open_without_waiting
+from airgap.disk.new_file import create_file
 from airgap.errors import ConfigurationError, StorageError
 from airgap.format import limits
 from airgap.sealing.age_keys import (
@@ -50,9 +50,9 @@ def generate(folder: Path, name: str, *, post_quantum: bool) -> tuple[Path, Path
             )
     identity = generate_identity(post_quantum=post_quantum)
     recipient = identity.recipient.text
-    _create(secret_path, f"# public key: {recipient}\n{identity.text}\n".encode(), 0o600)
+    create_file(secret_path, f"# public key: {recipient}\n{identity.text}\n".encode(), 0o600)
     try:
-        _create(public_path, f"{recipient}\n".encode(), 0o644)
+        create_file(public_path, f"{recipient}\n".encode(), 0o644)
     except BaseException:
         secret_path.unlink(missing_ok=True)
         raise
@@ -176,22 +176,3 @@ def _refuse_exposed(source: str, mode: int) -> None:
             f"The identity {source} can be read by others (mode {mode & 0o777:04o}).",
             f"Run: chmod 600 {source}",
         )
-
-
-def _create(path: Path, content: bytes, mode: int) -> None:
-    """Write a new file whole, or leave nothing of it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                durable.flush(file)
-            durable.sync_folder(path.parent)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror}.", "Choose another folder."
-        ) from error

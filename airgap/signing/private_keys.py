@@ -9,8 +9,8 @@ from typing import Any, Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from airgap.disk import durable
 from airgap.disk.descriptors import open_without_waiting
+from airgap.disk.new_file import create_file
 from airgap.errors import AirgapError, ConfigurationError, NotTrustedError, StorageError
 from airgap.format.root import ALGORITHMS, Key
 from airgap.signing import key_files, pkcs8, public_keys
@@ -86,7 +86,7 @@ def generate(
         content = _encode_pkcs8(private, passphrase, pkcs8.encrypt_approved)
     else:
         content = _encode_private(private, algorithm, passphrase)
-    _create(private_path, content, 0o600)
+    create_file(private_path, content, 0o600)
     try:
         write_public(public_path, key)
     except BaseException:
@@ -103,7 +103,7 @@ def write_public(path: Path, key: Key) -> None:
         StorageError: it cannot be written.
     """
     _refuse_existing(path)
-    _create(path, public_keys.to_pem(key), 0o644)
+    create_file(path, public_keys.to_pem(key), 0o644)
 
 
 def load(path: Path, passphrase: Passphrase) -> FileSigner:
@@ -318,22 +318,3 @@ def _refuse_existing(path: Path) -> None:
             f"{path} already exists, and keys are never overwritten.",
             "Choose another name, or move the old key away.",
         )
-
-
-def _create(path: Path, content: bytes, mode: int) -> None:
-    """Write a new file whole, or leave nothing of it: half a key would look like one."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                durable.flush(file)
-            durable.sync_folder(path.parent)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror}.", "Choose another folder."
-        ) from error

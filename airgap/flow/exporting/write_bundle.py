@@ -109,7 +109,7 @@ class ExportResult:
     peaks: tuple[Peak, ...] = ()
     """The space that was expected to be needed on each file system."""
     index: PublishedIndex | None = None
-    """If it was sealed: its index, by whose id it is known."""
+    """If it was sealed: its index, whose id names it."""
 
     @property
     def published(self) -> PublishedIndex:

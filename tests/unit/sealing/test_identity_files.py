@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.disk import new_file
 from airgap.errors import AirgapError, ConfigurationError, StorageError
 from airgap.flow.redaction import redact
 from airgap.sealing import identity_files
@@ -95,14 +96,14 @@ def test_too_many_identities_are_refused(tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_pair_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = identity_files._create
+    create = new_file.create_file
 
     def fail(path: Path, content: bytes, mode: int) -> None:
         if path.suffix == ".recipient":
             raise StorageError("full", "wait")
         create(path, content, mode)
 
-    monkeypatch.setattr(identity_files, "_create", fail)
+    monkeypatch.setattr(identity_files, "create_file", fail)
     with pytest.raises(AirgapError, match="full"):
         generate(tmp_path, "site", post_quantum=False)
     assert not list(tmp_path.iterdir())
