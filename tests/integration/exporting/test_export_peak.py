@@ -35,7 +35,7 @@ def stocked(connected: Side) -> Side:
 def large(connected: Side, monkeypatch: pytest.MonkeyPatch) -> Side:
     """A model that is large enough for samples."""
     monkeypatch.setattr(forecast, "_EXACT_BYTES", MIB)
-    half = bytes(value & 63 for value in stores.noise(6 * MIB, 2))
+    half = stores.noise(6 * MIB, 2).translate(bytes(value & 63 for value in range(256)))
     files = {"noise.bin": stores.noise(9 * MIB), "half.bin": half, "copy.bin": half}
     stores.add_model(connected, "big:v1", files)
     return connected
