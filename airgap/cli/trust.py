@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LINE_DIGITS: Final = 32
 _TRIES: Final = 3
+_INTACT: Final = "is intact; nothing was done. If another machine has seen more of it: --reason."
 
 
 @click.group(cls=HelpGroup)
@@ -149,30 +150,39 @@ def show() -> Result:
     metavar="SITE",
     help="Reset the ledger of what was exported for SITE, instead of the import history.",
 )
+@click.option(
+    "--reason",
+    default="",
+    metavar="TEXT",
+    allow_from_autoenv=False,
+    help="Why, for the ledger. With it, a ledger is reset that looks intact here, because the"
+    " other side has seen more of it.",
+)
 @reports
-def reset_state(*, head: str | None, exports: str | None) -> Result:
+def reset_state(*, head: str | None, exports: str | None, reason: str) -> Result:
     """Reset the import history after it was damaged or rolled back.
 
     Reports the damage and what is lost, and asks. Puts the old files aside, whole, and begins
     another ledger, which names the old one and has the numbers of its intact entries.
+
+    A machine that was restored as a whole sees no damage. The other side does: it refuses the
+    receipts of that machine. Then reset with --reason.
     """
     from airgap.cli.lines.history import history_lines, loss_lines
     from airgap.flow.admission import policy, reset
     from airgap.flow.describe.history import describe_history
 
     if exports is not None:
-        return _reset_exports(exports, head)
+        return _reset_exports(exports, head, reason)
     root = policy.require_root().value
     status = reset.check_pinned_history()
-    if status.fault is None:
+    if status.fault is None and not reason:
         data = describe_history(status, root)
-        return Result(
-            {"reset": False, "history": data}, ["The import history is intact; nothing was done."]
-        )
+        return Result({"reset": False, "history": data}, [f"The import history {_INTACT}"])
     report = history_lines(status, root) + loss_lines(status)
     if head is None:
         _confirm(root.site, report)
-    done = reset.reset_history(status.head if head is None else head)
+    done = reset.reset_history(status.head if head is None else head, reason=reason)
     data = describe_history(reset.check_pinned_history(), root)
     entries = count_text(done.state.entries, "entry", "entries")
     lines = [
@@ -184,25 +194,27 @@ def reset_state(*, head: str | None, exports: str | None) -> Result:
     return Result({"reset": True, "aside": str(done.aside), "history": data}, lines)
 
 
-def _reset_exports(site: str, head: str | None) -> Result:
+def _reset_exports(site: str, head: str | None, reason: str) -> Result:
     """Reset the ledger of what was exported for a site."""
     from airgap.flow.admission import reset
 
     status = reset.check_exports(site)
-    if status.fault is None:
-        return Result({"reset": False}, ["The ledger is intact; nothing was done."])
+    if status.fault is None and not reason:
+        return Result({"reset": False}, [f"The ledger {_INTACT}"])
     entries = count_text(status.entries, "intact entry", "intact entries")
     report = [
         f"ledger of exports for site {site}: {entries}, head",
         f"  {status.head}",
         f"  in {status.store.folder}",
-        f"NOT INTACT ({status.fault.kind}): {status.fault.message}",
+        *([f"NOT INTACT ({status.fault.kind}): {status.fault.message}"] if status.fault else []),
         "The old files are put aside, and another ledger begins.",
-        f"Without a terminal: airgap trust reset-state --exports {site} --yes {status.head}",
+        f"Without a terminal: the same command with --yes {status.head}"
+        if status.fault is None
+        else f"Without a terminal: airgap trust reset-state --exports {site} --yes {status.head}",
     ]
     if head is None:
         _confirm(site, report)
-    done = reset.reset_history(status.head if head is None else head, site)
+    done = reset.reset_history(status.head if head is None else head, site, reason)
     lines = [f"The old ledger, with {entries}, is in {done.aside}.", "Another ledger begins."]
     return Result({"reset": True, "aside": str(done.aside)}, lines)
 

@@ -155,6 +155,43 @@ def test_a_ledger_of_exports_is_reset_as_well(connected: Side) -> None:
     assert last.event == "signed"
 
 
+def test_what_looks_intact_is_reset_only_for_a_reason_that_a_person_gives(
+    used: Side, location: Callable[[int], Path]
+) -> None:
+    """A machine that was restored as a whole: only the other side knows of it (format §17.7)."""
+    head = str(used.run("trust", "show", "--json").json["history"]["head"])
+    words = ("trust", "reset-state", "--reason", "restored from a copy")
+    shown = refusals.expect_refusal(used, *words, error=UsageError)
+    assert f"the same command with --yes {head}" in shown.err
+    refusals.expect_refusal(used, *words, "--yes", "00" * 32, error=UsageError)
+    assert not used.run("trust", "reset-state", "--yes", head, "--json").json["reset"]
+
+    ran = used.run(*words, "--yes", head, "--json")
+
+    assert ran.json["reset"], ran.err
+    first, *carried = read(folder(used))
+    assert (first.event, first.note) == ("reset", "restored from a copy")
+    assert [entry.sequence for entry in carried] == [1, 2]
+    refusals.expect_refusal(used, "import", location(1), error=PolicyError)
+    assert used.run("import", location(3)).code == 0
+
+
+def test_an_intact_ledger_of_exports_is_reset_for_a_reason(connected: Side) -> None:
+    with connected.here():
+        record_event("attic", "exporting", EventRecord("exported", bundle=bytes(32)))
+        head = history.check_history("attic", "exporting").head
+    words = ("trust", "reset-state", "--exports", "attic", "--reason", "restored")
+    shown = refusals.expect_refusal(connected, *words, error=UsageError)
+    assert f"the same command with --yes {head}" in shown.err
+
+    ran = connected.run(*words, "--yes", head, "--json")
+
+    assert ran.code == 0, ran.err
+    with connected.here():
+        (first,) = history.read_entries("attic", "exporting")
+    assert (first.event, first.note) == ("reset", "restored")
+
+
 def test_too_many_numbers_leave_only_the_last_of_each_channel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

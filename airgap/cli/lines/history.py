@@ -44,5 +44,7 @@ def loss_lines(status: HistoryStatus) -> list[str]:
         f"{kept}. Later imports are forgotten: their bundles would be accepted as new.",
         "If there is a newer copy of the folder, restore it instead: then nothing is lost.",
         "If not, only the root can refuse old bundles: see `airgap root set-min-sequence`.",
-        f"Without a terminal: airgap trust reset-state --yes {status.head}",
+        f"Without a terminal: the same command with --yes {status.head}"
+        if status.fault is None
+        else f"Without a terminal: airgap trust reset-state --yes {status.head}",
     ]

@@ -50,14 +50,15 @@ def check_exports(site: str) -> HistoryStatus:
     return history.check_history(site, "exporting")
 
 
-def reset_history(head: str, exports: str | None = None) -> ResetResult:
+def reset_history(head: str, exports: str | None = None, reason: str = "") -> ResetResult:
     """Copy the old files aside, and begin another ledger that names the one before.
 
     ``head`` is that of the ``HistoryStatus`` that a person has read; it must not have changed.
     ``exports`` is the site whose ledger of exports is reset; None: the history of imports is.
+    ``reason`` is a person's, and is needed if the history is intact.
 
     Raises:
-        UsageError: the head has changed, or the history is intact.
+        UsageError: the head has changed, or the history is intact and no reason is given.
         StorageError: the disk refused. Then the reset can be tried again.
     """
     if exports is None:
@@ -71,14 +72,18 @@ def reset_history(head: str, exports: str | None = None) -> ResetResult:
     with translate_errors(folder):
         make_own_folder(folder)
     with history.lock_history(site, Silent(), side) as (writer, status):
-        if status.fault is None:
-            raise UsageError("The import history is intact.", "There is nothing to reset.")
+        if status.fault is None and not reason:
+            raise UsageError(
+                "The import history is intact.",
+                "If another machine has seen more of it, say so with --reason.",
+            )
         if status.head != head:
             raise UsageError(
                 f"The ledger's head is {status.head}, not {head}.",
                 "Run `airgap trust reset-state` without --yes, read it, and give that head.",
             )
-        entry = replace(entry, note=history.clip_note(status.fault.message))
+        fault = status.fault.message if status.fault else ""
+        entry = replace(entry, note=history.clip_note(f"{reason} {fault}".strip()))
         with translate_errors(folder):
             aside, state = writer.reset(history.stamp_entry(entry, status.state))
             return ResetResult(aside, state, status.entries)

@@ -247,7 +247,8 @@ def _make_fork(store: ReceiptStore, other: KeptReceipt, signed: SignedReceipt) -
         f"The ledger of site {site} was rewritten: with {point.size:,} entries it does not fit the"
         f" receipt of {other.size:,} entries that was accepted before.",
         "The machine there may have been restored from a copy. Show the site both receipts; after"
-        " `airgap trust reset-state` there, accept its next receipt with --new-ledger replaces.",
+        " `airgap trust reset-state --reason` there, accept its next receipt with --new-ledger"
+        " replaces.",
         (
             f"ledger {point.origin}",
             f"bundle {signed.receipt.bundle_id}",

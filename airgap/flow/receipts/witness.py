@@ -48,7 +48,7 @@ _WARNINGS: Final[Mapping[WitnessVerdict, str]] = MappingProxyType(
         " ask the sender. Both are kept in {}.",
         "own rewritten": "This machine's ledger {} was rewritten: the sender has a receipt of it"
         " that it does not continue. This machine may have been restored from a copy. Both are kept"
-        " in {}; see `airgap trust reset-state`.",
+        " in {}; see `airgap trust reset-state --reason`.",
     }
 )
 
