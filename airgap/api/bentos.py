@@ -14,7 +14,7 @@ from airgap.api.arguments import StrPath, TagLike
 from airgap.api.closures import make_closure
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.edge import edge
-from airgap.api.export_options import ExportOptions, make_packages
+from airgap.api.export_options import ExportOptions, make_attachments, make_packages
 from airgap.api.exporting import export_bento
 from airgap.api.importing import import_bento
 from airgap.api.keys import Passphrase, PrivateKey
@@ -47,6 +47,11 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
     expires_at: int | None = None,
     labels: Mapping[str, str] = MappingProxyType({}),
     allow_credentials: bool = False,
+    license_policy: StrPath | None = None,
+    attach: Sequence[StrPath] = (),
+    bom: bool = False,
+    provenance: bool = False,
+    builder_id: str = "",
     with_env: bool = False,
     targets: Sequence[str] = (),
     indexes: Sequence[str] = (),
@@ -77,6 +82,11 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         expires_at: no site imports it after this, in seconds since 1970; None: never.
         labels: what people and policies are to know of it, such as its classification; signed.
         allow_credentials: whether to go on although something looks like a password or a token.
+        license_policy: the file that says which licences may travel; None: any.
+        attach: files of others that travel with the bundle, unchecked.
+        bom: whether the bill of materials travels with the bundle, signed.
+        provenance: whether how the bundle was made is signed too (SLSA provenance).
+        builder_id: with ``provenance``, a URI that says who builds here.
         with_env: whether the Python packages that the Bento needs go with it. This argument and
             the next eight are those of ``export_bento``.
         targets: what the packages are for.
@@ -116,12 +126,15 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
             upgrade=upgrade,
         )
     )
+    attachments = make_attachments(
+        ExportOptions(attach=attach, bom=bom, provenance=provenance, builder_id=builder_id)
+    )
     closure = make_closure(packages, files, images, platforms)
     return api_depots.push(
         "bento",
         tag,
         Reach(depot, user, passwd, params),
-        Signing(key, passphrase, terms, jobs, closure, progress),
+        Signing(key, passphrase, terms, jobs, closure, progress, license_policy, attachments),
         with_models=with_models,
         bare=bare,
         force=force,
@@ -137,6 +150,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     with_models: bool = False,
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
+    identities: Sequence[StrPath] = (),
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -152,6 +166,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
         with_models: also pull the models that the Bento names and that are not here.
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
+        identities: files that open sealed bundles; default: ``AIRGAP_IDENTITY``.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
@@ -165,7 +180,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     """
     bentoml_objects.require_bentoml()
     reach = Reach(depot, user, passwd, params)
-    admitting = Admitting(force, waivers, channel, jobs, progress)
+    admitting = Admitting(force, waivers, channel, jobs, progress, identities)
     pulled = api_depots.pull("bento", tag, reach, admitting, with_models=with_models)
     return bentoml_objects.get_bento(pulled)
 

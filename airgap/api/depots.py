@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, cast
 
 from airgap.api import results
@@ -10,12 +11,14 @@ from airgap.api.arguments import StrPath, TagLike, as_paths
 from airgap.api.keys import Passphrase, PrivateKey, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
+from airgap.api.sealing import choose_identities
 from airgap.errors import ConfigurationError, MissingError, UsageError
 from airgap.flow.bundle.tag import Tag, parse_tag
 from airgap.flow.depot import delete as deleting
 from airgap.flow.depot import list_tags, open_depot
 from airgap.flow.depot import pull as pulls
 from airgap.flow.depot import push as pushes
+from airgap.flow.exporting.attachment_options import AttachmentOptions
 from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.location.connector import Connector
@@ -62,6 +65,8 @@ class Signing:
     jobs: int | None = None
     closure: Closure = field(default_factory=Closure)
     progress: ProgressCallback | None = None
+    licence_policy: StrPath | None = None
+    attachments: AttachmentOptions = field(default_factory=AttachmentOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class Admitting:
     channel: str | None = None
     jobs: int | None = None
     progress: ProgressCallback | None = None
+    identities: Sequence[StrPath] = ()
 
 
 def push(  # noqa: PLR0913  (what a person may say)
@@ -87,6 +93,7 @@ def push(  # noqa: PLR0913  (what a person may say)
 ) -> str:
     """Push an item; return the id of the bundle that holds it. Raises as ``push.push``."""
     depot, connector = reach.find()
+    policy = signing.licence_policy
     request = pushes.PushRequest(
         kind,
         str(tag),
@@ -97,6 +104,8 @@ def push(  # noqa: PLR0913  (what a person may say)
         with_models=with_models,
         bare=bare,
         force=force,
+        licence_policy=None if policy is None else Path(policy),
+        attachments=signing.attachments,
         jobs=signing.jobs,
         credentials=connector.credentials,
         transfer=connector.transfer,
@@ -124,6 +133,7 @@ def pull(
         replace=admitting.force,
         waivers=as_paths(admitting.waivers),
         channel=admitting.channel,
+        identities=choose_identities(admitting.identities),
         jobs=admitting.jobs,
         credentials=connector.credentials,
         transfer=connector.transfer,
@@ -148,20 +158,27 @@ def _find_installed(wanted: Tag, *, with_models: bool) -> str | None:
 def list_bundles(
     kind: Kind, tag: TagLike | str | None, reach: Reach
 ) -> list[results.DepotBundleDict]:
-    """List a depot's bundles, or those that have a tag, as ``airgap list --json``; newest first."""
+    """List a depot's bundles, or those that have a tag, as ``airgap list --json``; newest first.
+
+    ``AIRGAP_IDENTITY`` opens sealed ones.
+    """
     depot, connector = reach.find()
     wanted = None if tag is None else parse_tag(str(tag), kind)
     bundles = cast(
-        "list[results.DepotBundleDict]", list_tags.list_depot(depot, connector, wanted).bundles
+        "list[results.DepotBundleDict]",
+        list_tags.list_depot(depot, connector, wanted, choose_identities(())).bundles,
     )
     return sorted(bundles, key=lambda bundle: bundle.get("created_at", ""), reverse=True)
 
 
 def find(kind: Kind, tag: TagLike | str, reach: Reach) -> results.FoundBundleDict:
-    """Return what ``airgap get --json`` says of the newest bundle that has a tag."""
+    """Return what ``airgap get --json`` says of the newest bundle that has a tag.
+
+    ``AIRGAP_IDENTITY`` opens sealed ones.
+    """
     depot, connector = reach.find()
     wanted = parse_tag(str(tag), kind)
-    newest, listing = list_tags.find_in(depot, wanted, connector)
+    newest, listing = list_tags.find_in(depot, wanted, connector, choose_identities(()))
     others = [bundle["bundle"] for bundle in listing.bundles]
     description = {
         "tag": str(wanted),

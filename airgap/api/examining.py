@@ -136,10 +136,11 @@ def inspect(
 
 
 @edge
-def diff(
+def diff(  # noqa: PLR0913  (options)
     old: StrPath,
     new: StrPath,
     *,
+    identities: Sequence[StrPath] = (),
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -149,19 +150,23 @@ def diff(
     Args:
         old: a bundle, or a depot with its newest bundle.
         new: another one.
+        identities: files that open sealed bundles; default: ``AIRGAP_IDENTITY``.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
 
     Raises:
+        ConfigurationError: one is sealed, and nothing opens it.
         AirgapError: there is no bundle, or it is damaged.
     """
+    secrets = choose_identities(identities)
     pieces = Pieces(None, user, passwd, params)
     texts = [join_pieces(path, pieces) for path in (old, new)]
     connector = connect(texts[0], pieces)
+    old_location, new_location = map(parse_location, texts)
     with (
-        base_bundles.open_newest(parse_location(texts[0]), connector) as (before, old_bundle),
-        base_bundles.open_newest(parse_location(texts[1]), connector) as (after, new_bundle),
+        base_bundles.open_newest(old_location, connector, secrets) as (before, old_bundle),
+        base_bundles.open_newest(new_location, connector, secrets) as (after, new_bundle),
     ):
         description = describe_difference(old_bundle, new_bundle)
     description |= {"old": before, "new": after, "verified": False}

@@ -10,9 +10,12 @@ from airgap.api.closures import make_closure
 from airgap.api.keys import Passphrase, PrivateKey, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback
+from airgap.api.sealing import choose_identities
 from airgap.errors import UsageError
 from airgap.flow.bundle.foreign_file import read_foreign_file
 from airgap.flow.exporting import naming
+from airgap.flow.exporting.attachment_options import AttachmentOptions
+from airgap.flow.exporting.attachments import parse_builder_id
 from airgap.flow.exporting.bases import parse_bases
 from airgap.flow.exporting.export import ExportRequest
 from airgap.flow.exporting.naming import NewFile
@@ -25,7 +28,7 @@ from airgap.flow.media.split import VolumeOptions
 from airgap.flow.publishing.recipients import SealTo
 from airgap.flow.trust.roots import collect_depot_files
 
-__all__ = ["ExportOptions", "make_packages", "make_request"]
+__all__ = ["ExportOptions", "make_attachments", "make_packages", "make_request"]
 
 
 class ExportOptions(TypedDict, total=False):
@@ -57,6 +60,8 @@ class ExportOptions(TypedDict, total=False):
     """Whether to go on although something looks like a password or a token."""
     bases: Sequence[StrPath]
     """Bundles, depots or manifests whose chunks the other side has: they are left out."""
+    identities: Sequence[StrPath]
+    """Files that open sealed ``bases``; default: ``AIRGAP_IDENTITY``."""
     want: StrPath | None
     """The file that an import wrote: the bundle carries exactly what it lacked."""
     license_policy: StrPath | None
@@ -181,13 +186,12 @@ def make_request(  # noqa: PLR0913  (what callers say)
         closure=closure,
         with_models=options.get("with_models", True),
         bases=parse_bases([str(base) for base in options.get("bases", ())]),
+        identities=choose_identities(options.get("identities", ())) if options.get("bases") else (),
         want=None if want is None else read_want(Path(want)),
         roots=collect_depot_files(as_paths(options.get("roots", ()))),
         seal_to=_make_seal_to(options),
         recorder=make_signer(recorder, None) if recorder and is_signed else None,
-        attached=[read_foreign_file(path) for path in as_paths(options.get("attach", ()))],
-        bill=options.get("bom", False),
-        provenance=options.get("builder_id", "") if options.get("provenance") else None,
+        attachments=make_attachments(options),
         compression=options.get("compression", "default"),
         media=VolumeOptions(
             Path(text), options.get("volume_size") or 0, tuple(volumes), options.get("parity", 0)
@@ -200,6 +204,21 @@ def make_request(  # noqa: PLR0913  (what callers say)
         jobs=options.get("jobs"),
         credentials=connector.credentials,
         transfer=connector.transfer,
+    )
+
+
+def make_attachments(options: ExportOptions) -> AttachmentOptions:
+    """Return what is attached to the bundle as it is made.
+
+    Raises:
+        UsageError: ``builder_id`` is not a URI, or a file cannot be attached.
+        MissingError, StorageError: a file is not there, or cannot be read.
+    """
+    builder = options.get("builder_id", "")
+    return AttachmentOptions(
+        [read_foreign_file(path) for path in as_paths(options.get("attach", ()))],
+        options.get("bom", False),
+        parse_builder_id(builder) if options.get("provenance") else None,
     )
 
 

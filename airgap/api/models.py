@@ -13,6 +13,7 @@ from airgap.api import results
 from airgap.api.arguments import StrPath, TagLike
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.edge import edge
+from airgap.api.export_options import ExportOptions, make_attachments
 from airgap.api.exporting import export_model
 from airgap.api.importing import import_model
 from airgap.api.keys import Passphrase, PrivateKey
@@ -44,6 +45,11 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
     expires_at: int | None = None,
     labels: Mapping[str, str] = MappingProxyType({}),
     allow_credentials: bool = False,
+    license_policy: StrPath | None = None,
+    attach: Sequence[StrPath] = (),
+    bom: bool = False,
+    provenance: bool = False,
+    builder_id: str = "",
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -64,6 +70,11 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         expires_at: no site imports it after this, in seconds since 1970; None: never.
         labels: what people and policies are to know of it, such as its classification; signed.
         allow_credentials: whether to go on although something looks like a password or a token.
+        license_policy: the file that says which licences may travel; None: any.
+        attach: files of others that travel with the bundle, unchecked.
+        bom: whether the bill of materials travels with the bundle, signed.
+        provenance: whether how the bundle was made is signed too (SLSA provenance).
+        builder_id: with ``provenance``, a URI that says who builds here.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
@@ -83,11 +94,22 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         labels=labels,
         allow_credentials=allow_credentials,
     )
+    attachments = make_attachments(
+        ExportOptions(attach=attach, bom=bom, provenance=provenance, builder_id=builder_id)
+    )
     return api_depots.push(
         "model",
         tag,
         Reach(depot, user, passwd, params),
-        Signing(key, passphrase, terms, jobs, progress=progress),
+        Signing(
+            key,
+            passphrase,
+            terms,
+            jobs,
+            progress=progress,
+            licence_policy=license_policy,
+            attachments=attachments,
+        ),
         bare=bare,
         force=force,
     )
@@ -101,6 +123,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     force: bool = False,
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
+    identities: Sequence[StrPath] = (),
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -115,6 +138,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
         force: ask the depot although the model is here, and replace it if its content differs.
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
+        identities: files that open sealed bundles; default: ``AIRGAP_IDENTITY``.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
@@ -128,7 +152,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     """
     bentoml_objects.require_bentoml()
     reach = Reach(depot, user, passwd, params)
-    admitting = Admitting(force, waivers, channel, jobs, progress)
+    admitting = Admitting(force, waivers, channel, jobs, progress, identities)
     pulled = api_depots.pull("model", tag, reach, admitting)
     return bentoml_objects.get_model(pulled)
 

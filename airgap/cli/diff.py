@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, answers, location_options, size_text
+from airgap.cli.output import Result, answers, identity_option, location_options, size_text
 from airgap.printable import quote
 
 if TYPE_CHECKING:
@@ -19,21 +19,26 @@ _PARTS: Final = 8
 @click.command(name="diff", cls=HelpCommand)
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
+@identity_option
 @answers
 @location_options
-def command(*, old: str, new: str, connector: "Connector") -> Result:
+def command(*, old: str, new: str, identities: tuple[str, ...], connector: "Connector") -> Result:
     """Show what changed from bundle A to bundle B: items, files, tensors, and their size.
 
-    Verifies neither. Sizes are those in B's packs; `airgap export --base A` may need less, where
-    it stores differences.
+    Verifies neither; a sealed one is opened with --identity if builders of this site signed it.
+    Sizes are those in B's packs; `airgap export --base A` may need less, where it stores
+    differences.
     """
     from airgap.flow.bundle import base_bundles
     from airgap.flow.chunks import diff
     from airgap.flow.location.location import parse_location
 
     with (
-        base_bundles.open_newest(parse_location(old), connector) as (before, old_bundle),
-        base_bundles.open_newest(parse_location(new), connector) as (after, new_bundle),
+        base_bundles.open_newest(parse_location(old), connector, identities) as (
+            before,
+            old_bundle,
+        ),
+        base_bundles.open_newest(parse_location(new), connector, identities) as (after, new_bundle),
     ):
         data = diff.describe_difference(old_bundle, new_bundle)
     data |= {"old": before, "new": after, "verified": False}

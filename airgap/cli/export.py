@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airgap.cli import terminal
+from airgap.cli.attachment_options import attachment_options
 from airgap.cli.closure_options import closure_options
 from airgap.cli.lines.contents import sealing_lines
 from airgap.cli.lines.disk_use import peak_lines, written_lines
@@ -22,6 +23,7 @@ from airgap.cli.media_options import (
 from airgap.cli.output import (
     Result,
     count_text,
+    identity_option,
     jobs_option,
     key_options,
     licence_option,
@@ -38,6 +40,7 @@ from airgap.cli.terms_options import bundle_options
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
+    from airgap.flow.exporting.attachment_options import AttachmentOptions
     from airgap.flow.exporting.closure import Closure
     from airgap.flow.exporting.export import ExportPlan, ExportRequest
     from airgap.flow.exporting.terms import Terms
@@ -84,8 +87,9 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="LOCATION",
     help="Leave out what this bundle, depot or manifest has, or with receipt:SITE what that site"
-    " holds by its receipts: the other side has it; repeat it.",
+    " holds by its receipts: the other side has it; repeat it. --identity opens a sealed one.",
 )
+@identity_option
 @click.option(
     "--for",
     "want",
@@ -94,33 +98,7 @@ if TYPE_CHECKING:
     help="Carry exactly what an import lacked: the FILE that `airgap import --want` wrote.",
 )
 @licence_option
-@click.option(
-    "--attach",
-    "attached",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Let this file of others travel with the bundle, unchecked; see `airgap attach`; repeat"
-    " it.",
-)
-@click.option(
-    "--bom",
-    "bill",
-    is_flag=True,
-    help="Let the bill of materials travel with the bundle, signed; see `airgap bom`.",
-)
-@click.option(
-    "--provenance",
-    is_flag=True,
-    help="Also sign how the bundle was made, for other programs (SLSA provenance).",
-)
-@click.option(
-    "--builder-id",
-    metavar="URI",
-    default="",
-    help="With --provenance: a URI that says who builds here; default: airgap:builder/ and the id"
-    " of the key.",
-)
+@attachment_options
 @click.option(
     "--compression",
     type=click.Choice(["none", "fast", "default", "small"]),
@@ -156,12 +134,10 @@ def command(  # noqa: PLR0913  (one argument per option)
     terms: "Terms",
     roots: dict[str, bytes],
     bases: tuple[str, ...],
+    identities: tuple[str, ...],
     want: Path | None,
     licence_policy: Path | None,
-    attached: tuple[Path, ...],
-    bill: bool,
-    provenance: bool,
-    builder_id: str,
+    attachments: "AttachmentOptions",
     compression: "Preset",
     emit_model_signature: bool,
     model_signature_key: str | None,
@@ -187,7 +163,6 @@ def command(  # noqa: PLR0913  (one argument per option)
     export. With --base, only what changed is packed. --dry-run needs no key.
     """
     from airgap.cli.signers import load_signer
-    from airgap.flow.bundle.foreign_file import read_foreign_file
     from airgap.flow.exporting import export, naming
     from airgap.flow.exporting.bases import parse_bases
     from airgap.flow.exporting.want import read_want
@@ -212,6 +187,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         closure=closure,
         with_models=not no_models,
         bases=parse_bases(bases),
+        identities=identities if bases else (),
         want=wanted,
         licence_policy=licence_policy,
         roots=roots,
@@ -219,9 +195,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         seal_to=make_seal_to(recipients, insecure=insecure_recipients)
         if seal or recipients
         else None,
-        attached=[read_foreign_file(path) for path in attached],
-        bill=bill,
-        provenance=builder_id if provenance else None,
+        attachments=attachments,
         recorder=load_signer(recorder_key, ask) if recorder_key and not dry_run else None,
         compression=compression,
         media=media,

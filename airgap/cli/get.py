@@ -6,7 +6,7 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.cli.lines.depots import bundle_lines
-from airgap.cli.output import Result, answers, location_options, size_text
+from airgap.cli.output import Result, answers, identity_option, location_options, size_text
 
 if TYPE_CHECKING:
     from airgap.flow.bundle.tag import Tag
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 @click.argument("tag", metavar="TAG")
 @click.argument("depot", required=False, metavar="[DEPOT]")
 @click.option("--model", "is_model", is_flag=True, help="TAG names a model, not a Bento.")
+@identity_option
 @answers
 @location_options
-def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connector") -> Result:
+def command(
+    *,
+    tag: str,
+    depot: str | None,
+    is_model: bool,
+    identities: tuple[str, ...],
+    connector: "Connector",
+) -> Result:
     """Show the newest version of TAG in DEPOT, or on this machine. Nothing is fetched.
 
     With a version, show that one. In a depot, bundles that this machine would import come first.
+    Of a sealed bundle, --identity opens its manifest.
     """
     from airgap.flow.bundle.tag import parse_tag
     from airgap.flow.depot import list_tags
@@ -32,7 +41,7 @@ def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connecto
     if depot is None:
         return _show_stored(wanted)
     location = parse_depot(depot)
-    newest, listing = list_tags.find_in(location, wanted, connector)
+    newest, listing = list_tags.find_in(location, wanted, connector, identities)
     others = [
         bundle["bundle"] for bundle in listing.bundles if bundle["bundle"] != newest["bundle"]
     ]

@@ -7,7 +7,7 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.cli.lines.depots import depot_lines, stored_lines
-from airgap.cli.output import Result, answers, location_options
+from airgap.cli.output import Result, answers, identity_option, location_options
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
 @click.command(name="list", cls=HelpCommand)
 @click.argument("depot", required=False, metavar="[DEPOT]")
+@identity_option
 @answers
 @location_options
-def command(*, depot: str | None, connector: "Connector") -> Result:
+def command(*, depot: str | None, identities: tuple[str, ...], connector: "Connector") -> Result:
     """List the bundles of DEPOT, or without it the items on this machine.
 
     These are Bentos, models, folders of files, wheelhouses and images of BentoML's home, and
     Hugging Face snapshots that were imported.
 
     The newest comes first: by number within a channel, by creation time across channels. STANDING
-    says whether this machine would import the bundle, by its signatures, age and channel. Packs are
-    not read.
+    says whether this machine would import the bundle, by its signatures, age and channel; of a
+    sealed one, SIZE is that of its packs, and --identity shows what is inside. Packs are not read.
     """
     if depot is None:
         from airgap.flow.installed.list_items import list_stores
@@ -38,7 +39,7 @@ def command(*, depot: str | None, connector: "Connector") -> Result:
     from airgap.flow.location.location import parse_depot
 
     location = parse_depot(depot)
-    listing = list_tags.list_depot(location, connector)
+    listing = list_tags.list_depot(location, connector, identities=identities)
     data = {
         "depot": str(location),
         "bundles": listing.bundles,

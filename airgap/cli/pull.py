@@ -11,6 +11,7 @@ from airgap.cli.output import (
     Result,
     admission_options,
     depot_option,
+    identity_option,
     jobs_option,
     licence_option,
     location_options,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace installed items whose content differs.")
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")
 @admission_options
+@identity_option
 @depot_option
 @licence_option
 @jobs_option
@@ -49,6 +51,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     dry_run: bool,
     waivers: tuple[Path, ...],
     channel: str | None,
+    identities: tuple[str, ...],
     depots: tuple[str, ...],
     licence_policy: Path | None,
     jobs: int | None,
@@ -73,6 +76,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         dry_run=dry_run,
         waivers=waivers,
         channel=channel,
+        identities=identities,
         depots=[parse_location(other) for other in depots],
         licence_policy=licence_policy,
         jobs=jobs,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.attachment_options import attachment_options
 from airgap.cli.closure_options import closure_options
 from airgap.cli.help import HelpCommand
 from airgap.cli.lines.disk_use import written_lines
@@ -15,16 +16,19 @@ from airgap.cli.output import (
     count_text,
     jobs_option,
     key_options,
+    licence_option,
     location_options,
     reports,
     size_text,
     tmpdir_option,
 )
 from airgap.cli.passphrases import read_passphrase
+from airgap.cli.receipt.options import recorder_option
 from airgap.cli.terms_options import terms_options
 
 if TYPE_CHECKING:
     from airgap.flow.depot.push import PushResult
+    from airgap.flow.exporting.attachment_options import AttachmentOptions
     from airgap.flow.exporting.closure import Closure
     from airgap.flow.exporting.terms import Terms
     from airgap.flow.location.connector import Connector
@@ -53,6 +57,9 @@ if TYPE_CHECKING:
 )
 @closure_options
 @terms_options
+@licence_option
+@attachment_options
+@recorder_option
 @tmpdir_option
 @key_options
 @jobs_option
@@ -68,6 +75,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     force: bool,
     closure: "Closure",
     terms: "Terms",
+    licence_policy: Path | None,
+    attachments: "AttachmentOptions",
+    recorder_key: str | None,
     tmpdir: Path | None,
     key: str,
     passphrase_env: str | None,
@@ -78,8 +88,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     """Put the Bento TAG with its models into DEPOT: a folder, a URL or @REMOTE.
 
     It becomes a bundle of its own, signed with --key. Packs that are there are not sent again, and
-    if a bundle signed by this key holds exactly the same, nothing is done. The same tag with other
-    content is refused without --force.
+    if a bundle signed by this key holds exactly the same, it gets only the attachments that it
+    lacks. The same tag with other content is refused without --force.
     """
     from airgap.cli.signers import load_signer
     from airgap.flow.depot.push import PushRequest, push
@@ -88,16 +98,20 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.location.location import parse_depot
 
     location = parse_depot(depot)
+    ask = read_passphrase(passphrase_env, passphrase_fd)
     request = PushRequest(
         "model" if is_model else "bento",
         tag,
         location,
-        load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
+        load_signer(key, ask),
         terms,
         closure,
         with_models=with_models,
         bare=bare,
         force=force,
+        licence_policy=licence_policy,
+        attachments=attachments,
+        recorder=load_signer(recorder_key, ask) if recorder_key else None,
         jobs=jobs,
         credentials=connector.credentials,
         transfer=replace(connector.transfer, spool=tmpdir),
@@ -110,6 +124,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         "packs_written": done.packs_written,
         "packs_there": done.packs_there,
         "bytes_written": done.bytes_written,
+        "attached": list(done.attached),
         "replaced": list(done.replaced),
         "disk_use": [describe_peak(peak) for peak in done.peaks],
     }
@@ -123,7 +138,9 @@ def _lines(done: "PushResult", tag: str, depot: str) -> list[str]:
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += label_lines(done.manifest.labels)
     if done.was_there:
-        return [*lines, f"It is there already, in bundle {done.bundle}; nothing was done."]
+        lines += [f"attached {file}" for file in done.attached]
+        news = "it got the attachments" if done.attached else "nothing was done"
+        return [*lines, f"It is there already, in bundle {done.bundle}; {news}."]
     written = count_text(done.packs_written, "pack")
     lines.append(f"{written} written, {done.packs_there:,} already there")
     lines += [f"replaced bundle {bundle}" for bundle in done.replaced]

@@ -7,12 +7,14 @@ from typing import Any, Final, Protocol
 from airgap.format import limits
 from airgap.format.fields import Fields
 
-__all__ = ["CHANNEL", "CHUNK_BYTES", "SealedIndex", "check_packs", "decode_index"]
+__all__ = ["CHANNEL", "CHUNK_BYTES", "SealedIndex", "check_packs", "decode_index", "may_be_sealed"]
 
 CHANNEL: Final = "sealed"
 """The channel of every index: the real one is inside."""
 CHUNK_BYTES: Final = 1024
 """The one chunk of a sealed pack is its beginning: the tables of a manifest want one."""
+_KEY: Final = b"\xa6sealed"
+"""The key of an index in canonical msgpack."""
 _KEYS: Final = frozenset({"commitment", "recipients", "seal"})
 
 
@@ -35,6 +37,11 @@ class _Pack(Protocol):
     def size(self) -> int: ...
     @property
     def blocks(self) -> Sequence[Any]: ...
+
+
+def may_be_sealed(raw: bytes) -> bool:
+    """Tell whether a manifest's bytes may be those of an index: others have no such key."""
+    return _KEY in raw
 
 
 def decode_index(fields: Fields) -> SealedIndex:

@@ -87,10 +87,14 @@ class DepotBundleDict(TypedDict, total=False):
 
     bundle: str
     """The bundle id."""
-    standing: Literal["trusted", "not trusted", "not acceptable", "not verified", "damaged"]
-    """Whether this machine would import it, by its signatures, its age and its channel."""
+    standing: Literal[
+        "trusted", "sealed", "not trusted", "not acceptable", "not verified", "damaged"
+    ]
+    """Whether this machine would import it, by its signatures, its age and its channel. Of one that
+    is ``sealed`` and was not opened, the builders' signatures over its index are good."""
     trusted: bool | None
-    """Whether it is ``trusted``; None: this machine trusts nobody, so it is not known."""
+    """Whether it is ``trusted``; None: this machine trusts nobody, or cannot look inside, so it is
+    not known."""
     reason: str
     """Why this machine would not import it."""
     signed_by: list[str]

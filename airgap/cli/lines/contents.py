@@ -23,6 +23,7 @@ def content_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
     packs = count_text(bundle["packs"], "pack")
     if bundle.get("sealed"):
         yield from sealing_lines(bundle["sealed"])
+    if bundle.get("sealed") and bundle["sealed"]["inner"] is None:
         yield f"{packs} of {size_text(bundle['stored_size'])}"
         return
     yield f"{size_text(bundle['size'])} in {packs} of {size_text(bundle['stored_size'])}"
@@ -69,7 +70,8 @@ def signer_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
 
     ``bundle`` is as ``flow.depot.list_tags`` describes it.
     """
-    claims = "" if bundle["trusted"] else "claims to be "
+    is_verified = bundle["trusted"] or bundle["standing"] == "sealed"  # then the index is
+    claims = "" if is_verified else "claims to be "
     groups = [("signed by builder", bundle.get("signed_by", ()))]
     for attested in bundle.get("attestations", ()):
         title = f"{_VERBS[attested['decision']]} by {attested['role']} ({attested['name']})"

@@ -34,7 +34,8 @@ def depot_lines(bundles: Sequence[dict[str, Any]], why_not: str) -> Iterator[str
 
 def bundle_lines(bundle: dict[str, Any]) -> Iterator[str]:
     """Yield what ``get`` shows of a bundle."""
-    verdict = bundle["standing"] if bundle["trusted"] else bundle["standing"].upper()
+    is_fine = bundle["trusted"] or bundle["standing"] == "sealed"
+    verdict = bundle["standing"] if is_fine else bundle["standing"].upper()
     yield f"{verdict}: {bundle['reason']}" if bundle["reason"] else verdict
     yield from content_lines(bundle)
     yield from signer_lines(bundle)
@@ -63,6 +64,11 @@ def short_time(text: str | None) -> str:
     return "" if text is None else text[:16].replace("T", " ")
 
 
+def _stays_sealed(bundle: dict[str, Any]) -> bool:
+    sealed = bundle.get("sealed")
+    return sealed is not None and sealed["inner"] is None
+
+
 def _attachment_lines(bundle: dict[str, Any]) -> Iterator[str]:
     """Yield how many attachments a bundle has; they were not looked at."""
     count = len(bundle.get("attachments", ()))
@@ -71,8 +77,11 @@ def _attachment_lines(bundle: dict[str, Any]) -> Iterator[str]:
 
 
 def _bundle_line(bundle: dict[str, Any]) -> str:
-    size = size_text(bundle["size"]) if "size" in bundle else ""
-    channel = bundle.get("channel", "")
+    """Write the row of the table; of a bundle that stays sealed, what its packs take up."""
+    stays_sealed = _stays_sealed(bundle)
+    counted = "stored_size" if stays_sealed else "size"
+    size = size_text(bundle[counted]) if counted in bundle else ""
+    channel = "" if stays_sealed else bundle.get("channel", "")
     if channel:
         channel += f" {bundle['sequence']}" if bundle["sequence"] else ", no number"
     created = short_time(bundle.get("created_at"))
@@ -83,6 +92,8 @@ def _items(bundle: dict[str, Any]) -> Iterator[str]:
     """Yield the Bentos with up to three models, or the models if there are no Bentos."""
     if bundle.get("sealed"):
         yield from sealing_lines(bundle["sealed"])
+    if _stays_sealed(bundle):
+        yield "what is inside is not known without --identity"
     items = bundle.get("items", [])
     bentos = [item for item in items if item["kind"] == "bento"]
     others = [item for item in items if item["kind"] != "bento"]

@@ -11,8 +11,8 @@ from airgap.disk.os_errors import translate_errors
 from airgap.errors import MissingError
 from airgap.flow import pipeline
 from airgap.flow.admission.policy import require_root
+from airgap.flow.bundle.look_inside import look_inside
 from airgap.flow.bundle.open_bundle import Unverified, open_unverified, read_evidence
-from airgap.flow.bundle.unseal import check_inner, unseal
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.write_bundle import BundleOptions, inventory_only
 from airgap.flow.importing.item_documents import read_item_facts
@@ -30,11 +30,9 @@ from airgap.flow.licences.read_tree import read_tree
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import Location
 from airgap.flow.progress import Progress
-from airgap.format import manifest as manifests
 from airgap.format.kinds import BENTO, WHEELHOUSE
 from airgap.format.names import parse_tag
 from airgap.format.root import Root
-from airgap.sealing.age_keys import AgeIdentity
 from airgap.sealing.identity_files import read_identities
 from airgap.signing.thresholds import find_valid_attestations
 from airgap.signing.trust import Verified, demand_builders
@@ -80,7 +78,7 @@ def bill_bundle(
     with open_unverified(location, connector) as outer:
         signed = _demand_signed(outer, root)
         if signed.opened.manifest.sealed is not None:
-            signed = _demand_signed(_unseal(outer, secrets), root)
+            signed = _demand_signed(look_inside(outer, secrets, root), root)
         opened = signed.opened
         facts = read_item_facts(
             opened.reader,
@@ -187,15 +185,6 @@ def _demand_signed(opened: Unverified, root: Verified[Root]) -> _Signed:
     pairs = evidence.attestations.get("approver", ())
     bundle, keys = bytes.fromhex(opened.bundle), root.value.signers("approver")
     return _Signed(opened, find_approvers(find_valid_attestations("approver", bundle, pairs, keys)))
-
-
-def _unseal(outer: Unverified, identities: Sequence[AgeIdentity]) -> Unverified:
-    """Open a sealed bundle whose index is signed (format §34.5)."""
-    reader = unseal(outer.reader, outer.manifest, identities)
-    bundle, raw = reader.read_manifest()
-    manifest = manifests.decode(raw)
-    check_inner(reader.location, outer.manifest, manifest)
-    return Unverified(reader, bundle, manifest, raw)
 
 
 def _select_installed(names: Sequence[str]) -> list[Source]:

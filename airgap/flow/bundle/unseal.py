@@ -143,6 +143,10 @@ class UnsealedReader:
             if statement in files
         ]
 
+    def list_files(self) -> list[str]:
+        """Return the names of what lay beside the inner manifest."""
+        return list(self._seal.files)
+
     def read_attachments(self) -> dict[str, bytes]:
         """Return the attachments; those that are over a limit are left out."""
         allowance = Allowance()

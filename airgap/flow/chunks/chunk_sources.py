@@ -216,6 +216,6 @@ def _read_pack(bundle: BaseBundle, index: int) -> bytes | None:
             _, data = next(reader.packs.read_packs(bundle.manifest.packs, {index}))
         finally:
             reader.close()
-        if isinstance(data, bytes) and hashlib.sha256(data).digest() == pack.digest:
-            return data
+        if not isinstance(data, AirgapError) and hashlib.sha256(data).digest() == pack.digest:
+            return bytes(data)
     return None

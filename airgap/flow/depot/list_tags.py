@@ -1,26 +1,42 @@
 """Lists what a depot holds, newest first, for ``list`` and ``get``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from airgap.errors import AirgapError, MissingError
+from airgap.carrier.depot import Depot
+from airgap.errors import (
+    AirgapError,
+    ConfigurationError,
+    CorruptError,
+    MissingError,
+    NotTrustedError,
+    PolicyError,
+)
 from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle.tag import Tag, parse_tag
+from airgap.flow.bundle.unseal import check_inner
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
-from airgap.flow.describe.bundle import describe_bundle, describe_claimed, describe_counted
+from airgap.flow.describe.bundle import (
+    describe_bundle,
+    describe_claimed,
+    describe_counted,
+    describe_sealing,
+)
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.format import manifest as manifests
 from airgap.format.kinds import BENTO
 from airgap.format.newest import Age, choose_newest, newest_first, read_age
+from airgap.format.sealed import may_be_sealed
+from airgap.sealing.identity_files import read_identities
 
 __all__ = ["Listing", "find_in", "list_depot"]
 
-Standing = Literal["trusted", "not trusted", "not acceptable", "damaged", "not verified"]
+Standing = Literal["trusted", "sealed", "not trusted", "not acceptable", "damaged", "not verified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +47,38 @@ class Listing:
     why_not_verified: str = ""
     ages: Mapping[str, Age] = field(default_factory=dict)
     """How old each bundle is that is not damaged, by its id."""
+    unopened: int = 0
+    """How many bundles are sealed, and were not opened."""
 
 
 def list_depot(
-    location: DepotLocation, connector: Connector = LOCAL, tag: Tag | None = None
+    location: DepotLocation,
+    connector: Connector = LOCAL,
+    tag: Tag | None = None,
+    identities: Sequence[str] = (),
 ) -> Listing:
     """List the bundles of a depot, or those that have ``tag``.
 
     Each says whether this machine would import it. None is verified if no root is pinned, or if the
-    import history is damaged.
+    import history is damaged. The ``identities``, files or descriptors as ``fd:N``, open sealed
+    ones; of another sealed one, what its index says is listed.
 
     Raises:
+        ConfigurationError, StorageError: an identity cannot be used.
         MissingError: the depot holds no bundles.
         TransportError: the depot cannot be read.
     """
     admission, why = _load_policy()
+    if admission:
+        admission = replace(admission, identities=read_identities(identities))
     rows: dict[str, dict[str, Any]] = {}
     ages: dict[str, Age] = {}
     count = 0
     with open_depot.open_depot(location, connector) as depot:
+        lister = _Lister(depot, admission, tag)
         for bundle in open_depot.read_bundles(depot, location.bundle):
             count += 1
-            row = _describe(bundle, admission, tag)
+            row = lister.describe(bundle)
             if row:
                 rows[bundle.bundle] = row[1]
                 ages |= {bundle.bundle: row[0]} if row[0] else {}
@@ -60,7 +86,7 @@ def list_depot(
         raise _make_empty_error(location, tag)
     order = [age.bundle for age in newest_first(ages.values(), lambda age: age)]
     order += sorted(rows.keys() - ages.keys())  # the damaged ones
-    return Listing([rows[bundle] for bundle in order], why, ages)
+    return Listing([rows[bundle] for bundle in order], why, ages, lister.unopened)
 
 
 def _make_empty_error(location: DepotLocation, tag: Tag | None) -> MissingError:
@@ -81,7 +107,10 @@ def _make_empty_error(location: DepotLocation, tag: Tag | None) -> MissingError:
 
 
 def find_in(
-    location: DepotLocation, tag: Tag, connector: Connector = LOCAL
+    location: DepotLocation,
+    tag: Tag,
+    connector: Connector = LOCAL,
+    identities: Sequence[str] = (),
 ) -> tuple[dict[str, Any], Listing]:
     """Return the newest bundle of a depot that has ``tag``, and all that have it.
 
@@ -91,9 +120,9 @@ def find_in(
         MissingError: no bundle has it.
         TransportError: the depot cannot be read.
     """
-    listing = list_depot(location, connector, tag)
+    listing = list_depot(location, connector, tag, identities)
     if not listing.bundles:
-        raise open_depot.make_not_found(location, str(tag))
+        raise open_depot.make_not_found(location, str(tag), listing.unopened)
     trusted = [bundle for bundle in listing.bundles if bundle["standing"] == "trusted"]
     newest = choose_newest(trusted, lambda bundle: listing.ages[bundle["bundle"]])
     return newest or listing.bundles[0], listing
@@ -106,28 +135,74 @@ def _load_policy() -> tuple[AdmissionPolicy | None, str]:
         return None, error.message
 
 
-def _describe(
-    bundle: StoredBundle | DamagedBundle, admission: AdmissionPolicy | None, tag: Tag | None
-) -> tuple[Age | None, dict[str, Any]] | None:
-    """Describe a bundle, and how old it is; None if it does not have the tag."""
-    if isinstance(bundle, DamagedBundle):
-        return None if tag else _describe_damaged(bundle.bundle, bundle.error)
-    if tag is not None and not tag.may_be_in(bundle.raw):
-        return None
-    standing = _read_standing(bundle, admission)
-    try:
-        manifest = manifests.decode(bundle.raw)
-    except AirgapError as error:
-        return None if tag else _describe_damaged(bundle.bundle, error)
-    if tag is not None and not tag.is_in(manifest):
-        return None
-    data = describe_bundle(bundle.bundle, manifest) | standing
-    data["attachments"] = list(bundle.attachments)
-    return read_age(bundle.bundle, manifest), data
+@dataclass(slots=True)
+class _Lister:
+    """Describes the bundles of a depot, one after the other."""
 
+    depot: Depot
+    admission: AdmissionPolicy | None
+    tag: Tag | None
+    unopened: int = 0
+    """How many were sealed, and were not opened."""
 
-def _describe_damaged(bundle: str, error: AirgapError) -> tuple[None, dict[str, Any]]:
-    return None, {"bundle": bundle, **_describe_standing("damaged", error)}
+    def describe(
+        self, bundle: StoredBundle | DamagedBundle
+    ) -> tuple[Age | None, dict[str, Any]] | None:
+        """Describe a bundle, and how old it is; None if it does not have the tag."""
+        if isinstance(bundle, StoredBundle) and may_be_sealed(bundle.raw):
+            bundle = self._open(bundle)
+        if isinstance(bundle, DamagedBundle):
+            return self._describe_damaged(bundle.bundle, bundle.error)
+        if self.tag is not None and not self.tag.may_be_in(bundle.raw):
+            return None
+        return self._describe(bundle)
+
+    def _describe(self, bundle: StoredBundle) -> tuple[Age | None, dict[str, Any]] | None:
+        standing = _read_standing(bundle, self.admission)
+        try:
+            manifest = manifests.decode(bundle.raw)
+            if bundle.index:
+                check_inner(f"{self.depot.location}#{bundle.bundle}", bundle.index, manifest)
+        except AirgapError as error:
+            return self._describe_damaged(bundle.bundle, error)
+        if self.tag is not None and not self.tag.is_in(manifest):
+            return None
+        data = describe_bundle(bundle.bundle, manifest) | standing
+        if bundle.index:
+            inner = manifests.bundle_id(bundle.raw)
+            data |= describe_sealing(bundle.bundle, bundle.index, inner)
+        elif manifest.sealed is not None and standing["trusted"]:
+            data |= _describe_standing("sealed")
+        data["attachments"] = list(bundle.attachments)
+        return read_age(bundle.bundle, manifest), data
+
+    def _open(self, bundle: StoredBundle) -> StoredBundle | DamagedBundle:
+        """Return what is inside a sealed bundle; itself, if its index is not admitted, or not here.
+
+        Nothing is decrypted before the index is admitted (format §34.5).
+        """
+        try:
+            index = manifests.decode(bundle.raw)
+            if index.sealed is None:
+                return bundle
+            self.unopened += 1
+            if self.admission is None or not self.admission.identities:
+                return bundle
+            self.admission.admit(bundle.raw, bundle.evidence)
+            inside = open_depot.unseal_stored(self.depot, bundle, index, self.admission.identities)
+        except CorruptError as error:
+            return DamagedBundle(bundle.bundle, error)
+        except (ConfigurationError, NotTrustedError, PolicyError):
+            return bundle
+        self.unopened -= 1
+        return inside
+
+    def _describe_damaged(
+        self, bundle: str, error: AirgapError
+    ) -> tuple[None, dict[str, Any]] | None:
+        if self.tag:
+            return None
+        return None, {"bundle": bundle, **_describe_standing("damaged", error)}
 
 
 def _read_standing(bundle: StoredBundle, admission: AdmissionPolicy | None) -> dict[str, Any]:
@@ -136,7 +211,7 @@ def _read_standing(bundle: StoredBundle, admission: AdmissionPolicy | None) -> d
     Of an admitted bundle these are the keys that the root counts, else those that the signatures
     claim.
     """
-    claimed = describe_claimed(bundle.bundle, bundle.evidence)
+    claimed = describe_claimed(manifests.bundle_id(bundle.raw), bundle.evidence)
     if admission is None:
         return claimed | _describe_standing("not verified")
     try:
@@ -148,5 +223,5 @@ def _read_standing(bundle: StoredBundle, admission: AdmissionPolicy | None) -> d
 
 
 def _describe_standing(standing: Standing, error: AirgapError | None = None) -> dict[str, Any]:
-    trusted = {"trusted": True, "not verified": None}.get(standing, False)
+    trusted = {"trusted": True, "not verified": None, "sealed": None}.get(standing, False)
     return {"trusted": trusted, "standing": standing, "reason": error.message if error else ""}

@@ -1,7 +1,7 @@
 """Depots as a whole: local and remote ones opened alike, their bundles read side by side."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from airgap.carrier.depot import Depot, DepotBundle, DepotOptions
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.bundle.open_bundle import read_evidence
+from airgap.flow.bundle.unseal import unseal
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.location.readers import require_path
 from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.attachment import list_names
+from airgap.format.manifest import Manifest
+from airgap.printable import count_text
+from airgap.sealing.age_keys import AgeIdentity
 from airgap.signing.thresholds import Evidence
 from airgap.state import manifest_cache
 from airgap.transport.connections import ConnectionPool
@@ -26,6 +30,7 @@ __all__ = [
     "make_not_found",
     "open_depot",
     "read_bundles",
+    "unseal_stored",
 ]
 
 
@@ -38,6 +43,8 @@ class StoredBundle:
     evidence: Evidence
     attachments: tuple[str, ...] = ()
     """The names of its attachments, which were not read."""
+    index: Manifest | None = None
+    """If this is the bundle inside a sealed one: the index of that one, whose id ``bundle`` is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,26 @@ class DamagedBundle:
 
     bundle: str
     error: AirgapError
+
+
+def unseal_stored(
+    depot: Depot, bundle: StoredBundle, index: Manifest, identities: Sequence[AgeIdentity]
+) -> StoredBundle:
+    """Return the bundle inside a sealed one of a depot, with the id of the sealed one.
+
+    ``index`` is its admitted manifest. Of what is inside, nothing is admitted yet; who admits it
+    compares it with the index (``check_inner``).
+
+    Raises:
+        ConfigurationError: there is no identity, or none opens it.
+        CorruptError: the seal is damaged, or is that of another index.
+    """
+    from airgap.carrier.remote_depot import RemoteDepotReader
+
+    inside = unseal(RemoteDepotReader(depot, bundle.bundle), index, identities)
+    _, raw = inside.read_manifest()
+    files = list_names(inside.list_files())
+    return StoredBundle(bundle.bundle, raw, read_evidence(inside), files, index)
 
 
 @contextmanager
@@ -135,13 +162,22 @@ class _BundleRead:
         return raw
 
 
-def make_not_found(location: DepotLocation, what: str) -> MissingError:
-    """Make the error that no bundle has it; or that the folder, often mistyped, is missing."""
+def make_not_found(location: DepotLocation, what: str, sealed: int = 0) -> MissingError:
+    """Make the error that no bundle has it; or that the folder, often mistyped, is missing.
+
+    ``sealed`` is how many bundles are sealed, and were not opened.
+    """
     if isinstance(location, LocalDepot):
         try:
             require_path(location.path)
         except MissingError as error:
             return error
+    if sealed:
+        bundles = count_text(sealed, "sealed bundle")
+        return MissingError(
+            f"No bundle of {location} that can be read here holds the {what}; {bundles} of it may.",
+            "Give what opens them: --identity FILE, or AIRGAP_IDENTITY.",
+        )
     return MissingError(
         f"No bundle of {location} holds the {what}.",
         f"`airgap list {location}` shows what it holds.",

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from airgap.errors import AirgapError, MissingError, PolicyError
+from airgap.carrier.depot import Depot
+from airgap.errors import AirgapError, ConfigurationError, MissingError, PolicyError
 from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle.import_order import describe_left_behind
@@ -17,6 +18,7 @@ from airgap.flow.bundle.open_bundle import (
     select_earlier,
 )
 from airgap.flow.bundle.tag import Tag
+from airgap.flow.bundle.unseal import check_inner
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
 from airgap.flow.importing.use_case import ImportRequest, ImportResult, import_bundle
@@ -28,8 +30,9 @@ from airgap.format import manifest as manifests
 from airgap.format.kinds import BENTO, MODEL
 from airgap.format.manifest import Manifest
 from airgap.format.newest import Age, choose_newest, read_age
+from airgap.format.sealed import may_be_sealed
 from airgap.ledger.replay import OlderError
-from airgap.printable import series_text
+from airgap.printable import count_text, series_text
 
 __all__ = ["PullRequest", "pull"]
 
@@ -48,6 +51,8 @@ class PullRequest:
     dry_run: bool = False
     waivers: Sequence[Path] = ()
     channel: str | None = None
+    identities: Sequence[str] = ()
+    """What opens sealed bundles: files, or descriptors as ``fd:N``."""
     depots: Sequence[Location] = ()
     licence_policy: Path | None = None
     jobs: int | None = None
@@ -66,9 +71,12 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
         AirgapError: as ``import_bundle``.
     """
     connector = Connector(request.credentials, request.transfer, progress)
-    search = _Search(request.tag, policy.load(request.waivers, request.channel))
+    search = _Search(request.tag, policy.load(request.waivers, request.channel, request.identities))
     chosen = _choose_bundle(request, search, connector)
     earlier = search.find_earlier(chosen)
+    if search.unopened:
+        bundles = count_text(search.unopened, "sealed bundle")
+        progress.note(f"{bundles} of the depot cannot be opened here, and may hold a newer one.")
     left_behind = describe_left_behind(earlier, chosen.bundle)
     if left_behind:
         progress.note(left_behind)
@@ -81,6 +89,7 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
             with_models=request.with_models,
             waivers=request.waivers,
             channel=request.channel,
+            identities=request.identities,
             depots=request.depots,
             licence_policy=request.licence_policy,
             jobs=request.jobs,
@@ -104,13 +113,15 @@ def _choose_bundle(request: PullRequest, search: "_Search", connector: Connector
     with open_depot.open_depot(request.depot, connector) as depot:
         for bundle in open_depot.read_bundles(depot, request.depot.bundle):
             try:
-                search.examine(bundle, f"{depot.location}#{bundle.bundle}")
+                search.examine(depot, bundle)
             except AirgapError as error:
                 raise _undecided(request, bundle.bundle, error) from error
     candidates = search.candidates
     newest = _choose_newest(candidates)
     if newest is None:
-        raise search.explain() or open_depot.make_not_found(request.depot, str(request.tag))
+        raise search.explain() or open_depot.make_not_found(
+            request.depot, str(request.tag), search.unopened
+        )
     complete = [other for other in candidates if other.is_complete and other.items == newest.items]
     return newest if newest.is_complete else _choose_newest(complete) or newest
 
@@ -153,24 +164,49 @@ class _Search:
     """Those of ``refused`` with a number that is too low."""
     others: list[EarlierBundle] = field(default_factory=list)
     """All that this site would import, up to ``_MOST_READ``, whatever they hold."""
+    unopened: int = 0
+    """How many are sealed, and nothing given opens them."""
     has_other_kind: bool = False
     """Whether the tag is a model's where a Bento was wanted, or a Bento's."""
 
-    def examine(self, bundle: StoredBundle | DamagedBundle, location: str) -> None:
-        """Admit a bundle that may hold the tag.
+    def examine(self, depot: Depot, bundle: StoredBundle | DamagedBundle) -> None:
+        """Admit a bundle that may hold the tag; of a sealed one, the index and what is inside.
 
         Before that, only bytes are compared: without the name's bytes, a manifest cannot hold it.
 
         Raises:
             AirgapError: it is damaged, or not trusted.
         """
+        location = f"{depot.location}#{bundle.bundle}"
         if isinstance(bundle, DamagedBundle):
             raise bundle.error
+        inside = self._unseal(depot, bundle) if may_be_sealed(bundle.raw) else bundle
+        if inside is not None:
+            self._examine(inside, location)
+
+    def _unseal(self, depot: Depot, bundle: StoredBundle) -> StoredBundle | None:
+        """Return what is inside, or the bundle itself if it is not sealed; None if not for here."""
+        try:
+            index = self.admission.admit(bundle.raw, bundle.evidence).manifest.value
+        except PolicyError:  # its own, or that of a bundle that only has such a name in it
+            return None if manifests.decode(bundle.raw).sealed else bundle
+        if index.sealed is None:
+            return bundle
+        try:
+            return open_depot.unseal_stored(depot, bundle, index, self.admission.identities)
+        except ConfigurationError:
+            self.unopened += 1
+            return None
+
+    def _examine(self, bundle: StoredBundle, location: str) -> None:
+        """Admit a bundle that is not sealed. Raises as ``examine``."""
         if not self.tag.may_be_in(bundle.raw):
             self._note_other(bundle, location)
             return
         try:
             manifest = self.admission.admit(bundle.raw, bundle.evidence).manifest.value
+            if bundle.index:
+                check_inner(location, bundle.index, manifest)
         except PolicyError as error:
             manifest = manifests.decode(bundle.raw)
             if self._is_held(manifest):

@@ -5,22 +5,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from airgap.carrier.depot import Depot
+from airgap.carrier.depot import Depot, DepotBundle
 from airgap.errors import AirgapError, ConflictError
+from airgap.flow.bundle.foreign_file import ForeignFile
 from airgap.flow.depot import delete, open_depot
 from airgap.flow.depot.open_depot import StoredBundle
 from airgap.flow.disk_use import Peak, note_peaks
 from airgap.flow.exporting import write_bundle
+from airgap.flow.exporting.attachment_options import AttachmentOptions, list_makers
+from airgap.flow.exporting.attachments import (
+    AttachmentMaker,
+    GivenFiles,
+    describe_closure,
+    make_attachments,
+)
 from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import foresee
 from airgap.flow.exporting.gather import gather_sources
+from airgap.flow.exporting.licence_check import check_sources
 from airgap.flow.exporting.read import plain_entries
 from airgap.flow.exporting.remember import remember_export
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import BundleOptions
+from airgap.flow.licences.gate import load_policy
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.destination import require_folder_above
@@ -28,11 +39,12 @@ from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.location.writers import open_writer
 from airgap.flow.media.split import VolumeOptions
 from airgap.flow.progress import Progress
+from airgap.flow.publishing.attach import attach
 from airgap.flow.publishing.publish import BundleFiles, SweptError, count_missing_packs
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, Item, make_item
-from airgap.format.kinds import Kind
+from airgap.format.kinds import MODEL, Kind
 from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
 from airgap.signing.thresholds import find_valid_signers
@@ -58,6 +70,11 @@ class PushRequest:
     bare: bool = False
     """The manifest alone: all chunks are needed (format §4.2)."""
     force: bool = False
+    licence_policy: Path | None = None
+    """The file that says which licences may travel (format §30.4); None: any."""
+    attachments: AttachmentOptions = field(default_factory=AttachmentOptions)
+    recorder: Signer | None = None
+    """Who signs the checkpoints that travel with the bundle (format §29.5); None: none do."""
     jobs: int | None = None
     """Threads; None: the processors there are."""
     credentials: Credentials = field(default_factory=Credentials)
@@ -75,6 +92,8 @@ class PushResult:
     packs_there: int = 0
     bytes_written: int = 0
     """Those of the packs."""
+    attached: tuple[str, ...] = ()
+    """The attachments that were put beside a bundle that was there."""
     replaced: tuple[str, ...] = ()
     peaks: tuple[Peak, ...] = ()
     """The space that was expected to be needed on each file system of this machine."""
@@ -87,14 +106,18 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
         UsageError: the terms cannot be written.
         MissingError: the item, or something that it needs and that travels with it, is not here;
             or the folder above the depot does not exist.
-        PolicyError: an item holds what looks like a password or a token.
-        ConflictError: the depot has the tag with other content by the same key.
+        PolicyError: an item holds what looks like a password or a token, or the licence policy
+            refuses one.
+        ConfigurationError: the licence policy cannot be used.
+        ConflictError: the depot has the tag with other content by the same key, or another
+            attachment of a name.
         TransportError: the depot cannot be reached, or the connection broke.
         StorageError, CorruptError: as ``write_bundle.export_items``.
     """
     if isinstance(request.depot, LocalDepot):
         require_folder_above(request.depot.path)
-    options = request.terms.make_options(request.jobs)
+    options = replace(request.terms.make_options(request.jobs), recorder=request.recorder)
+    policy = load_policy(request.licence_policy) if request.licence_policy else None
     connector = Connector(request.credentials, request.transfer, progress)
     with gather_sources(
         {request.kind: [request.tag]},
@@ -104,7 +127,25 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
         allow_credentials=request.terms.allow_credentials,
         tmpdir=request.transfer.spool,
     ) as sources:
-        return _push(request, sources, options, connector)
+        if policy:
+            report = check_sources(policy, sources, progress)
+            options = replace(options, documents=report.documents)
+        return _push(request, sources, _add_attachments(request, sources, options), connector)
+
+
+def _add_attachments(
+    request: PushRequest, sources: Sequence[Source], options: BundleOptions
+) -> BundleOptions:
+    is_model = request.kind == MODEL.name
+    asked = {
+        "bentos": [] if is_model else [request.tag],
+        "models": [request.tag] if is_model else [],
+        "sequence": request.terms.sequence,
+        "withModels": request.with_models,
+        **describe_closure(request.closure),
+    }
+    makers = list_makers(request.attachments, request.signer, sources, asked, options)
+    return replace(options, attachments=tuple(makers))
 
 
 def _push(
@@ -123,7 +164,8 @@ def _push(
                     and _holds_the_same(request, options, manifest, digests)
                     and _is_complete(depot, bundle, manifest, request.signer, progress)
                 ):
-                    return PushResult(bundle, manifest, was_there=True)
+                    attached = _attach(depot, bundle, manifest, options, progress)
+                    return PushResult(bundle, manifest, was_there=True, attached=attached)
             others = [
                 bundle for bundle, manifest in ours if _contradicts(manifest, digests, request)
             ]
@@ -166,6 +208,32 @@ def _write(
         packs_there=exported.packs_there,
         bytes_written=exported.bytes_written,
     )
+
+
+def _attach(
+    depot: Depot, bundle: str, manifest: Manifest, options: BundleOptions, progress: Progress
+) -> tuple[str, ...]:
+    """Put what is asked for beside a bundle that is there; return what was not there before.
+
+    A statement of this key that is there already stays as it is: a key says a thing once.
+
+    Raises:
+        ConflictError: another file of this name is there, or no room is left.
+    """
+    reader = DepotBundle(depot, bundle)
+    there = frozenset(reader.list_files())
+    made = make_attachments(options.attachments, bundle, manifest)
+    given = {foreign.file for foreign in _list_given(options.attachments)}
+    for file, data in made.items():
+        if file in given or file not in there:
+            attach(reader, file, data, progress)
+    return tuple(file for file in made if file not in there)
+
+
+def _list_given(makers: Sequence[AttachmentMaker]) -> Iterator[ForeignFile]:
+    for maker in makers:
+        if isinstance(maker, GivenFiles):
+            yield from maker.files
 
 
 def _find_top(kind: Kind, sources: Sequence[Source]) -> _Key:

@@ -156,11 +156,13 @@ def make_attachments(
 
 
 def parse_builder_id(text: str) -> str:
-    """Return a URI that says who made a bundle.
+    """Return a URI that says who made a bundle; empty, if that follows from the key.
 
     Raises:
         UsageError: it is not one.
     """
+    if not text:
+        return text
     scheme, mark, rest = text.partition(":")
     is_uri = scheme.isascii() and scheme[:1].isalpha() and bool(mark and rest)
     if not is_uri or len(text) > _URI_CHARACTERS or not _is_plain(text):

@@ -13,20 +13,13 @@ from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error
 from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import ConfigurationError, UsageError
-from airgap.flow.bundle.foreign_file import ForeignFile
 from airgap.flow.bundle.import_order import describe_neighbours
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.disk_use import note_peaks
 from airgap.flow.exporting import stock_archive, write_bundle
-from airgap.flow.exporting.attachments import (
-    AttachmentMaker,
-    GivenFiles,
-    Provenance,
-    describe_closure,
-    parse_builder_id,
-)
-from airgap.flow.exporting.bill_statement import BillStatement, read_sources
+from airgap.flow.exporting.attachment_options import AttachmentOptions, list_makers
+from airgap.flow.exporting.attachments import describe_closure
 from airgap.flow.exporting.builders import require_builders
 from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import Foreseen, foresee, spool_folder
@@ -92,23 +85,19 @@ class ExportRequest:
     with_models: bool = True
     bases: Sequence[Location] = ()
     """What the other side has, as a person says: bundles, depots or manifests."""
+    identities: Sequence[str] = ()
+    """What opens the sealed ones of ``bases``: files, or descriptors as ``fd:N``."""
     want: Want | None = None
     """What an import lacked: the bundle carries exactly that."""
     roots: Mapping[str, bytes] = field(default_factory=dict)
     """Roots that travel with the bundle, and their envelopes, by depot name (format §8)."""
     model_signer: Signer | None = None
     """Who signs each model by itself, for other tools (format §18)."""
-    bill: bool = False
-    """Whether the bill of materials travels with the bundle (format §30.5)."""
     licence_policy: Path | None = None
     """The file that says which licences may travel (format §30.4); None: any."""
     seal_to: SealTo | None = None
     """Whom to encrypt to; None: the bundle is not sealed."""
-    attached: Sequence[ForeignFile] = ()
-    """Files of others that travel with the bundle."""
-    provenance: str | None = None
-    """A URI that says who makes the bundle, for its provenance (format §31.2); empty: it follows
-    from the key; None: no provenance is made."""
+    attachments: AttachmentOptions = field(default_factory=AttachmentOptions)
     recorder: Signer | None = None
     """Who signs the checkpoints that travel with the bundle (format §29.5); None: none do."""
     compression: Preset = "default"
@@ -152,9 +141,7 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         if policy:
             report = check_sources(policy, sources, progress)
             settings = replace(settings, documents=report.documents)
-        if request.bill:
-            bill = BillStatement(request.signers[0], read_sources(sources))
-            settings = replace(settings, attachments=(bill, *settings.attachments))
+        settings = _add_attachments(request, sources, settings)
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
         note_peaks(foreseen.peaks, progress)
         _require_writable(request)
@@ -196,6 +183,7 @@ def plan_export(request: ExportRequest, progress: Progress) -> ExportPlan:
     with _select(request, progress, collects=False) as sources:
         if policy:
             check_sources(policy, sources, progress)
+        settings = _add_attachments(request, sources, settings)
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
         items = tuple(write_bundle.draft_item(source) for source in sources)
     return ExportPlan(items, foreseen)
@@ -285,22 +273,18 @@ def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions
         sealing=_make_sealing(request, connector.progress),
         roots=request.roots,
         preset=request.compression,
-        bases=find_bases(request.bases, request.want, connector),
+        bases=find_bases(request.bases, request.want, connector, request.identities),
         model_signer=request.model_signer,
         recorder=request.recorder,
     )
-    settings = replace(settings, attachments=tuple(_list_attachments(request, settings)))
     if request.want is None:
         return settings
     return replace(settings, sequence=0, completes=request.want.bundle)
 
 
-def _list_attachments(request: ExportRequest, settings: BundleOptions) -> Iterator[AttachmentMaker]:
-    """Yield what makes the attachments; provenance comes last, and names the others."""
-    if request.attached:
-        yield GivenFiles(request.attached)
-    if request.provenance is None or not request.signers:  # a plan has no key
-        return
+def _add_attachments(
+    request: ExportRequest, sources: Sequence[Source], settings: BundleOptions
+) -> BundleOptions:
     asked = {
         "bentos": list(request.bentos),
         "models": list(request.models),
@@ -308,8 +292,9 @@ def _list_attachments(request: ExportRequest, settings: BundleOptions) -> Iterat
         "withModels": request.with_models,
         **describe_closure(request.closure),
     }
-    builder = request.provenance and parse_builder_id(request.provenance)
-    yield Provenance(request.signers[0], builder, asked, request.compression, settings.bases)
+    signer = request.signers[0] if request.signers else None  # a plan has no key
+    makers = list_makers(request.attachments, signer, sources, asked, settings)
+    return replace(settings, attachments=tuple(makers))
 
 
 def _refuse_unfit(request: ExportRequest) -> None:
@@ -363,7 +348,7 @@ def _refuse_unfit_for_stock(request: ExportRequest) -> None:
         raise UsageError(
             "An archive for stock BentoML carries everything.", "Leave out --base and --for."
         )
-    if request.attached or request.bill or request.provenance is not None:
+    if request.attachments:
         raise UsageError(
             "An archive for stock BentoML has no attachments.",
             "Leave out --attach, --bom and --provenance, or export into a depot or a .airgap file.",

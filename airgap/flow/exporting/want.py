@@ -38,10 +38,16 @@ def read_want(path: Path) -> Want:
         ) from error
 
 
-def find_bases(locations: Sequence[Location], want: Want | None, connector: Connector) -> Bases:
+def find_bases(
+    locations: Sequence[Location],
+    want: Want | None,
+    connector: Connector,
+    identities: Sequence[str] = (),
+) -> Bases:
     """Return what the other side holds, as a sender was told: bundles, or all but what it wants.
 
     Raises:
+        ConfigurationError, NotTrustedError: a bundle is sealed, and is not opened.
         UsageError: both are given.
         MissingError, CorruptError: a location holds no bundle, or a damaged one.
     """
@@ -49,7 +55,9 @@ def find_bases(locations: Sequence[Location], want: Want | None, connector: Conn
         raise UsageError("--base and --for both say what the other side has.", "Give one of them.")
     if want is not None:
         return Bases(Wanted(frozenset(want.chunks)))
-    return make_bases(unverified_base_bundles(locations, connector)) if locations else NO_BASES
+    if not locations:
+        return NO_BASES
+    return make_bases(unverified_base_bundles(locations, connector, identities))
 
 
 def list_wanted_tags(want: Want) -> dict[Kind, Sequence[str]]:

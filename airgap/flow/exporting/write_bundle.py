@@ -187,6 +187,7 @@ def export_bare(
         raw = manifests.encode(manifest)
         bundle = manifests.bundle_id(raw)
         envelopes = sign_manifest(raw, signers)
+        envelopes |= make_attachments(settings.attachments, bundle, manifest)
         record_export(manifest, raw, signers, progress, settings.documents)
         envelopes |= _attach(manifest, raw, settings)
         publish(writer, SignedBundle(bundle, raw, envelopes, ()), progress)

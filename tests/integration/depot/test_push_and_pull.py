@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import airgap
 from airgap.carrier.depot import DepotBundle
 from airgap.errors import (
     AirgapError,
@@ -17,6 +18,7 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.format import layout
+from airgap.format.attachment import parse_attachment_file
 from tests.servers import kinds
 from tests.servers.addresses import Address, address_of
 from tests.servers.folder_on_server import FolderOnServer, Server
@@ -394,3 +396,47 @@ def test_manifests_are_fetched_once(
     (kept,) = (isolated.state / "cache/manifests").iterdir()
     kept.write_bytes(b"damaged")
     assert isolated.run("list", depot).code != 0
+
+
+def test_what_is_attached_and_which_licences_may_travel_is_said_at_a_push(
+    small: Side, site: Site, depot: Path, tmp_path: Path
+) -> None:
+    report, policy = tmp_path / "scan.json", tmp_path / "policy.toml"
+    report.write_text("{}")
+    policy.write_text('unknown = "warn"\n')
+    words = ("--attach", report, "--bom", "--provenance", "--license-policy", policy)
+    made = push(small, site, "shop:v1", depot, *words).json["bundle"]
+    names = [path.name for path in (depot / "bundles" / made).iterdir()]
+    attached = sorted(name.partition(".")[0] for name in names if parse_attachment_file(name))
+    assert attached == ["bom", "provenance", "scan"]
+    before = stores.snapshot(depot)
+    again = push(small, site, "shop:v1", depot, *words)
+    assert (again.json["was_there"], again.json["attached"]) == (True, [])
+    assert stores.snapshot(depot) == before
+
+    policy.write_text('unknown = "refuse"\n')
+    refused = ("push", "shop:v1", depot, "--key", site.key(), "--license-policy", policy)
+    refusals.expect_refusal(small, *refused, error=PolicyError)
+
+
+def test_a_bundle_that_is_there_gets_the_attachments_that_it_lacks(
+    small: Side, site: Site, depot: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "scan.json"
+    report.write_text("{}")
+    made = push(small, site, "shop:v1", depot).json["bundle"]
+    before = stores.snapshot(depot)
+
+    again = push(small, site, "shop:v1", depot, "--attach", report, "--provenance")
+
+    assert (again.json["was_there"], again.json["bundle"]) == (True, made)
+    attached = [name.partition(".")[0] for name in again.json["attached"]]
+    assert attached == ["scan", "provenance"]
+    after = stores.snapshot(depot)
+    assert {name: after[name] for name in before} == before
+    with small.here():
+        names = airgap.bentos.get("shop:v1", depot)["attachments"]
+        assert sorted(names) == sorted(again.json["attached"])
+        pushed = airgap.bentos.push("shop:v1", depot, key=site.key(), bom=True)
+    assert pushed == made
+    assert len(list(depot.glob("bundles/*/bom.*.intoto.json"))) == 1

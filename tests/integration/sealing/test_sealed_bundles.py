@@ -149,7 +149,7 @@ def test_what_was_not_checked_is_named_to_programs_too(depot: Path, tmp_path: Pa
 
 def test_list_and_inspect_say_that_a_bundle_is_sealed(depot: Path, isolated: Side) -> None:
     listed = isolated.run("list", depot, "--json").json["bundles"]
-    assert [(one["standing"], one["sealed"]["recipients"]) for one in listed] == [("trusted", 2)]
+    assert [(one["standing"], one["sealed"]["recipients"]) for one in listed] == [("sealed", 2)]
     assert "sealed to 2 recipients" in isolated.run("list", depot).out
     assert "sealed to 2 recipients" in isolated.run("inspect", depot).out
 
