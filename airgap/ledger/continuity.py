@@ -11,9 +11,9 @@ from typing import Literal
 from airgap.format import limits
 from airgap.format.checkpoint import Checkpoint
 from airgap.format.ledger_view import EarlierPoint
-from airgap.format.tree import compute_root, verify_consistency
+from airgap.format.tree import verify_consistency
 
-__all__ = ["Continuity", "LedgerView", "begins_with", "compare_views"]
+__all__ = ["Continuity", "LedgerView", "compare_views"]
 
 Continuity = Literal["newer", "same", "older", "rewritten", "unknown"]
 
@@ -35,11 +35,6 @@ def compare_views(kept: LedgerView, other: LedgerView) -> Continuity:
     if old.size < new.size:
         return _prove(old, other) or "newer"
     return _prove(new, kept) or "older"
-
-
-def begins_with(leaves: Sequence[bytes], seen: Checkpoint) -> bool:
-    """Tell whether a checkpoint is of a tree that these leaves begin with."""
-    return seen.size <= len(leaves) and compute_root(leaves[: seen.size]) == seen.root
 
 
 def _prove(old: Checkpoint, new: LedgerView) -> Literal["rewritten", "unknown"] | None:

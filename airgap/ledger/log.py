@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from airgap.disk import durable, locks, sharing
 from airgap.disk.descriptors import hold_folder, name_folder
@@ -31,7 +32,6 @@ from airgap.ledger.check import (
     find_end,
     find_entries,
     fits_replaced,
-    iterate_frames,
     may_fit,
     read_entries,
     read_entry,
@@ -39,9 +39,17 @@ from airgap.ledger.check import (
 )
 from airgap.ledger.nodes import OFFSET_BYTES, count_nodes, list_completed
 from airgap.ledger.state_file import STATE_FILE_BYTES, decode_state_file, encode_state_file
-from airgap.ledger.tree import LedgerTree, NodeFiles, make_node_files
+from airgap.ledger.tree import (
+    LedgerParts,
+    LedgerTree,
+    NodeFiles,
+    StaleNodesError,
+    make_node_files,
+)
 
 __all__ = ["CHECKPOINT", "RECORDER", "LedgerStore", "LedgerWriter"]
+
+T = TypeVar("T")
 
 LEDGER: Final = "ledger"
 STATE: Final = "state"
@@ -153,31 +161,46 @@ class LedgerStore:
             read_if_exists(self.files / NODES, limits.LEDGER_BYTES) or b"",
             read_if_exists(self.files / OFFSETS, limits.LEDGER_BYTES) or b"",
         )
-        stored = files
-        if anew or not files.fit(state.entries, fold_edge(state.edge)):
-            files = make_node_files(ledger[: state.size])
-        if files != stored:
+        root = fold_edge(state.edge)
+        tree = LedgerTree(self.site, LedgerParts.of(ledger, files), state.entries, root)
+        if not anew and tree.fits():
+            return tree
+        made = make_node_files(ledger[: state.size])
+        if made != files:
             with suppress(OSError):
-                _replace(self.files / NODES, files.nodes)
-                _replace(self.files / OFFSETS, files.offsets)
-        return LedgerTree(self.site, ledger, files, state.entries)
+                _replace(self.files / NODES, made.nodes)
+                _replace(self.files / OFFSETS, made.offsets)
+        return LedgerTree(self.site, LedgerParts.of(ledger, made), state.entries, root)
 
-    def read_raw_entries(self, state: State) -> list[bytes]:
-        """Return the bytes of the entries that the state of a consistent ledger counts."""
-        ledger = read_if_exists(self.files / LEDGER, limits.LEDGER_BYTES) or b""
-        return [raw for _, raw in iterate_frames(ledger[: state.size])]
+    def use_tree(self, state: State, work: Callable[[LedgerTree], T]) -> T:
+        """Do something with the tree of a consistent ledger, of which only parts are read.
+
+        If stored nodes turn out to be wrong, they are made again, and it is done again.
+        """
+        parts = LedgerParts(*(partial(self._read_part, name) for name in (LEDGER, NODES, OFFSETS)))
+        try:
+            return work(LedgerTree(self.site, parts, state.entries, fold_edge(state.edge)))
+        except StaleNodesError:
+            return work(self.read_tree(state, anew=True))
+
+    def _read_part(self, name: str, offset: int, count: int) -> bytes:
+        return (read_from(self.files / name, offset, count) or b"")[:count]
 
     def read_last(self, state: State) -> Entry:
         """Return the last entry that the state of a consistent ledger counts."""
         data = read_from(self.files / LEDGER, state.last, FRAME_BYTES) or b""
         return ledger_format.decode_entry(read_entry(data, 1))
 
+    def find_entries(self, state: State, bundle: bytes) -> Iterator[Entry]:
+        """Yield the entries that a state counts and in which a bundle's id occurs."""
+        ledger = self._read_both()[1] or b""
+        yield from find_entries(ledger[: state.size], bundle)
+
     def has_refused(self, state: State, bundle: bytes) -> bool:
         """Tell whether an entry that the state counts says that this bundle was refused."""
-        ledger = self._read_both()[1] or b""
         return any(
             entry.event == "refused" and entry.bundle == bundle
-            for entry in find_entries(ledger[: state.size], bundle)
+            for entry in self.find_entries(state, bundle)
         )
 
     def rebuild_state(self) -> State | None:

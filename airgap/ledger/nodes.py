@@ -4,15 +4,30 @@ They follow from the ledger, and nothing relies on them: who reads them compares
 lead to with that of the state.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeAlias
 
 from airgap.format import tree
 from airgap.format.fields import DIGEST_BYTES
 
-__all__ = ["OFFSET_BYTES", "StoredTree", "compute_nodes", "count_nodes", "list_completed"]
+__all__ = [
+    "OFFSET_BYTES",
+    "ReadPart",
+    "StoredTree",
+    "compute_nodes",
+    "count_nodes",
+    "list_completed",
+    "part_of",
+]
 
 OFFSET_BYTES: Final = 8
+ReadPart: TypeAlias = Callable[[int, int], bytes]
+"""Returns so many bytes of a file from an offset on, and fewer at its end."""
+
+
+def part_of(data: bytes) -> ReadPart:
+    """Return what reads parts of bytes that are in memory."""
+    return lambda offset, count: data[offset : offset + count]
 
 
 def count_nodes(leaves: int) -> int:
@@ -42,9 +57,9 @@ def compute_nodes(leaves: Sequence[bytes]) -> bytes:
 class StoredTree:
     """A tree by its stored nodes, of which each proof needs a few."""
 
-    def __init__(self, nodes: bytes) -> None:
-        """Take the bytes of the nodes, in the order in which they are completed."""
-        self._nodes = nodes
+    def __init__(self, read_nodes: ReadPart) -> None:
+        """Take what reads the nodes, which are in the order in which they are completed."""
+        self._read_nodes = read_nodes
 
     def compute_root(self, size: int) -> bytes:
         """Return the root over the first ``size`` leaves."""
@@ -71,4 +86,4 @@ class StoredTree:
         """Return a stored node: it is written right after the last leaf below it."""
         last = (number << level) + (1 << level) - 1
         at = (count_nodes(last) + level) * DIGEST_BYTES
-        return self._nodes[at : at + DIGEST_BYTES]
+        return self._read_nodes(at, DIGEST_BYTES)

@@ -44,6 +44,7 @@ __all__ = [
 
 Side = Literal["importing", "exporting"]
 """Which of a site's ledgers (format §17.3): that of its imports, or that of exports for it."""
+_JUDGED: Final[frozenset[Event]] = frozenset({"imported", "waived"})
 _WITNESS: Final = "witness"
 _WAITING: Final = "Waiting for another import of this site to finish."
 _WAITING_FOR_EXPORT: Final = "Waiting for another process that records an export for this site."
@@ -281,11 +282,28 @@ def _check(store: LedgerStore) -> HistoryStatus:
 
 
 def _is_news(writer: LedgerWriter, state: State, entry: Entry) -> bool:
-    """Tell whether the ledger lacks an import that changes nothing in the stores."""
+    """Tell whether the ledger lacks an import that changes nothing in the stores (format §17.3)."""
     if entry.channel is not None and entry.sequence > state.last_sequence(entry.channel):
         return True
     last = writer.store.read_last(state)
-    return last.event == "incomplete" and last.bundle == entry.bundle
+    if last.event == "incomplete" and last.bundle == entry.bundle:
+        return True
+    return entry.event in _JUDGED and not _was_judged_so(writer, state, entry)
+
+
+def _was_judged_so(writer: LedgerWriter, state: State, entry: Entry) -> bool:
+    """Tell whether entries of this bundle, by this version of the root, name all its signers."""
+    earlier = [
+        other
+        for other in writer.store.find_entries(state, entry.bundle or b"")
+        if (other.bundle, other.root) == (entry.bundle, entry.root) and other.event in _JUDGED
+    ]
+    counted = {pair for other in earlier for pair in _list_pairs(other)}
+    return bool(earlier) and counted.issuperset(_list_pairs(entry))
+
+
+def _list_pairs(entry: Entry) -> set[tuple[str, str]]:
+    return {(role, key_id) for role, key_ids in entry.signed_by.items() for key_id in key_ids}
 
 
 def _record_incomplete(

@@ -24,7 +24,7 @@ from airgap.format import tree_proof
 from airgap.format.ledger import IMPORTS, Entry, decode_entry
 from airgap.format.tree import hash_leaf, verify_inclusion
 from airgap.format.tree_proof import ConsistencyProof, InclusionProof
-from airgap.ledger.tree import LedgerTree
+from airgap.ledger.tree import LedgerTree, StaleNodesError
 from airgap.printable import count_text
 from airgap.signing.public_keys import to_pem
 from airgap.signing.signer import Signer
@@ -85,21 +85,11 @@ def prove_entry(
         StorageError: the disk refused.
     """
     signed = require_checkpoint(site, side, signer)
-    tree = read_tree(site, side, whole=False)
-    numbers = _find_entries(tree, wanted)
-    number = numbers[-1]
-    if number > signed.point.size:
-        raise PolicyError(
-            f"The last checkpoint covers {count_text(signed.point.size, 'entry', 'entries')}, and"
-            f" not entry {number}.",
-            "Give --key KEY, the recorder's, to sign a new checkpoint.",
-        )
     try:
-        inclusion = make_inclusion(tree, number - 1, signed)
-    except PolicyError:  # the stored nodes were damaged, or the ledger
-        tree = read_tree(site, side)
-        inclusion = make_inclusion(tree, number - 1, signed)
-    raw = tree.read_entry(number - 1)
+        chosen = _choose_entry(read_tree(site, side, whole=False), wanted, signed)
+    except (PolicyError, StaleNodesError):  # the stored nodes were damaged, or the ledger
+        chosen = _choose_entry(read_tree(site, side), wanted, signed)
+    number, raw, inclusion = chosen.number, chosen.raw, chosen.inclusion
     entry = decode_entry(raw)
     proof = tree_proof.encode_inclusion(inclusion)
     described = json.dumps(describe_entry(entry, number), indent=2, ensure_ascii=True)
@@ -114,8 +104,32 @@ def prove_entry(
         **dict(_read_texts()),
     }
     write_folder(folder, files)
+    return WrittenProof(folder, number, entry, signed, tuple(files), chosen.others)
+
+
+@dataclass(frozen=True, slots=True)
+class _ProvenEntry:
+    """An entry, and the proof that it is in its ledger; ``others`` are about the same bundle."""
+
+    number: int
+    raw: bytes
+    inclusion: InclusionProof
+    others: tuple[int, ...]
+
+
+def _choose_entry(tree: LedgerTree, wanted: str, signed: SignedCheckpoint) -> _ProvenEntry:
+    """Find what a person means, and prove it. Raises as ``prove_entry``."""
+    numbers = _find_entries(tree, wanted)
+    number = numbers[-1]
+    if number > signed.point.size:
+        raise PolicyError(
+            f"The last checkpoint covers {count_text(signed.point.size, 'entry', 'entries')}, and"
+            f" not entry {number}.",
+            "Give --key KEY, the recorder's, to sign a new checkpoint.",
+        )
+    inclusion = make_inclusion(tree, number - 1, signed)
     others = tuple(other for other in numbers if other != number)
-    return WrittenProof(folder, number, entry, signed, tuple(files), others)
+    return _ProvenEntry(number, tree.read_entry(number - 1), inclusion, others)
 
 
 def make_inclusion(tree: LedgerTree, index: int, signed: SignedCheckpoint) -> InclusionProof:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -11,16 +12,15 @@ from airgap.errors import ConfigurationError, NotTrustedError, PolicyError
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_to_sign import load_known_root
 from airgap.flow.ledger.record import EventRecord, record_event
-from airgap.flow.receipts.witness import read_raw_entries
+from airgap.flow.receipts.witness import is_beginning, use_ledger
 from airgap.format import checkpoint as checkpoints
-from airgap.format import limits, tree
+from airgap.format import limits
 from airgap.format import root as roots
-from airgap.format.checkpoint import make_origin
 from airgap.format.read_receipt import decode_receipt
 from airgap.format.receipt import Receipt
 from airgap.format.receipt_note import ReceiptNote, make_note, note_lines, parse_note
 from airgap.format.root import Root
-from airgap.ledger.continuity import Continuity, LedgerView, begins_with, compare_views
+from airgap.ledger.continuity import Continuity, LedgerView, compare_views
 from airgap.signing import trust
 from airgap.signing.receipts import SignedReceipt, read_envelope, verify_receipt
 from airgap.state import exported_manifests, pinned_root
@@ -299,14 +299,12 @@ def _check_own_ledger(store: ReceiptStore, signed: SignedReceipt) -> None:
     Raises:
         NotTrustedError: it was rewritten.
     """
-    raws = read_raw_entries(signed.receipt.site, "exporting")
-    origin = make_origin(signed.receipt.site, raws[0]) if raws else ""
-    leaves = [tree.hash_leaf(raw) for raw in raws]
     for seen in signed.receipt.witnessed:
-        if seen.origin == origin and not begins_with(leaves, seen):
+        fits = use_ledger(signed.receipt.site, "exporting", partial(is_beginning, seen=seen))
+        if fits is False:
             folder = store.keep_evidence({"new.receipt.json": signed.raw})
             raise NotTrustedError(
-                f"The receipt is accepted, but this machine's ledger of exports {origin} was"
+                f"The receipt is accepted, but this machine's ledger of exports {seen.origin} was"
                 f" rewritten: the site has seen {seen.size:,} entries that it does not begin with.",
                 "This machine may have been restored from a copy: find out what it exported since.",
                 (f"the receipt is kept in {folder}",),

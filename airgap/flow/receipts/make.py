@@ -19,6 +19,7 @@ from airgap.flow.receipts.read_ledger import LedgerReading
 from airgap.flow.receipts.witness import list_witnessed, load_acknowledged
 from airgap.format import attestation, intoto, layout, limits
 from airgap.format import envelope as dsse
+from airgap.format.checkpoint import Checkpoint
 from airgap.format.envelope import BUNDLE_ROLES
 from airgap.format.intoto import StatementEnvelope
 from airgap.format.ledger_entry import Entry
@@ -36,7 +37,7 @@ from airgap.format.receipt import (
     shorten,
 )
 from airgap.format.root import Root
-from airgap.format.tree import prove_inclusion
+from airgap.format.tree import hash_leaf
 from airgap.ledger.log import LedgerWriter
 from airgap.signing.checkpoints import sign_checkpoint
 from airgap.signing.receipts import add_signature
@@ -124,28 +125,63 @@ def make_receipt(
         ConfigurationError: the keeper of the key refuses.
     """
     site = root.value.site
-    with history.lock_history(site, progress) as (writer, status):
-        reading = _read(writer, status)
-        index = reading.find_entry(fate.bundle, passed=not fate.reason)
-        if index is None:
-            raise MissingError(
-                f"The ledger of site {site} does not say what became of bundle"
-                f" {fate.bundle.hex()}.",
-                "If the history was reset since, only the next bundle gets a receipt.",
+    seen = _Seen(load_acknowledged(site), list_witnessed(site))
+    with history.lock_history(site, progress, whole=False) as (writer, status):
+        state = status.require().state
+        with translate_errors(writer.store.folder):
+            draft = writer.store.use_tree(
+                state, lambda tree: _draft(fate, options, root, seen, LedgerReading.of(tree))
             )
-        _require_same_refusal(fate, reading.decode(index), index + 1, root.value.version)
-        receipt = shorten(_fill(fate, options, root, reading, index))
-        payload = encode_receipt(receipt)
+        payload = encode_receipt(draft.receipt)
         envelope = add_signature(StatementEnvelope(payload), options.signer)
-        if not reading.ends_with_receipt:
-            _record(writer, status, reading.decode(index), root.value, payload)
+        if not draft.ends_with_receipt:
+            _record(writer, status, draft.entry, root.value, payload)
     approvals = root.value.rules.receipts.approvals
     folder = options.folder / UNAPPROVED if approvals else options.folder
-    path = folder / receipt_file(receipt)
+    path = folder / receipt_file(draft.receipt)
     with translate_errors(path):
         durable.make_folder(folder)
         durable.replace_file(path, intoto.encode_envelope(envelope))
-    return MadeReceipt(path, receipt, approvals)
+    return MadeReceipt(path, draft.receipt, approvals)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the sender is known to have seen of this ledger, and this machine of the sender's."""
+
+    acknowledged: int
+    """How many entries of this one."""
+    witnessed: tuple[Checkpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A receipt that is not signed yet, and the entry that it is about."""
+
+    receipt: Receipt
+    entry: Entry
+    ends_with_receipt: bool
+
+
+def _draft(
+    fate: BundleFate,
+    options: ReceiptOptions,
+    root: Verified[Root],
+    seen: _Seen,
+    reading: LedgerReading,
+) -> _Draft:
+    """Take from the ledger what the receipt says. Raises MissingError as ``make_receipt``."""
+    site = root.value.site
+    index = reading.find_entry(fate.bundle, root.value.version, passed=not fate.reason)
+    if index is None:
+        raise MissingError(
+            f"The ledger of site {site} does not say what became of bundle {fate.bundle.hex()}.",
+            "If the history was reset since, only the next bundle gets a receipt.",
+        )
+    entry = reading.decode(index)
+    _require_same_refusal(fate, entry, index + 1, root.value.version)
+    receipt = shorten(_fill(fate, options, root, seen, reading, index))
+    return _Draft(receipt, entry, reading.ends_with_receipt)
 
 
 def _require_same_refusal(fate: BundleFate, entry: Entry, number: int, root: int) -> None:
@@ -156,12 +192,6 @@ def _require_same_refusal(fate: BundleFate, entry: Entry, number: int, root: int
             f" {number}, {format_time(entry.at)}, by root version {entry.root}.",
             "The receipt of that one still holds.",
         )
-
-
-def _read(writer: LedgerWriter, status: HistoryStatus) -> LedgerReading:
-    state = status.require().state
-    with translate_errors(writer.store.folder):
-        return LedgerReading.of(writer.store.site, writer.store.read_raw_entries(state))
 
 
 def _record(
@@ -180,10 +210,11 @@ def _record(
         writer.append(consistent, history.stamp_entry(entry, consistent.state))
 
 
-def _fill(
+def _fill(  # noqa: PLR0913, PLR0917  (what a receipt is made of)
     fate: BundleFate,
     options: ReceiptOptions,
     root: Verified[Root],
+    seen: _Seen,
     reading: LedgerReading,
     index: int,
 ) -> Receipt:
@@ -197,11 +228,11 @@ def _fill(
         root=root.value.version,
         root_digest=hashlib.sha256(root.raw).digest(),
         tool=__version__,
-        ledger=_prove(reading, index, options.signer),
+        ledger=_prove(reading, index, seen.acknowledged, options.signer),
         holds=tuple(sorted(_find_holds(recent))),
-        levels=_count_levels(fate, entry),
+        levels=_count_levels(entry),
         reason=fate.reason,
-        witnessed=list_witnessed(site),
+        witnessed=seen.witnessed,
     )
     if options.terse:
         return receipt
@@ -218,13 +249,13 @@ def _fill(
     )
 
 
-def _prove(reading: LedgerReading, index: int, signer: Signer) -> LedgerProof:
-    acknowledged = load_acknowledged(reading.site)
+def _prove(reading: LedgerReading, index: int, acknowledged: int, signer: Signer) -> LedgerProof:
+    tree = reading.tree
     return LedgerProof(
         index,
-        reading.leaves[index],
-        prove_inclusion(reading.leaves, index),
-        sign_checkpoint(reading.checkpoint, signer),
+        hash_leaf(tree.read_entry(index)),
+        tree.prove_inclusion(index, reading.size),
+        sign_checkpoint(reading.make_checkpoint(), signer),
         reading.prove_earlier(acknowledged, limits.RECEIPT_EARLIER),
     )
 
@@ -234,11 +265,11 @@ def _get_event(entry: Entry) -> ReceiptEvent:
     return next(event for event in EVENTS if event == entry.event)
 
 
-def _count_levels(fate: BundleFate, entry: Entry) -> tuple[str, ...]:
-    if fate.opened is None:
+def _count_levels(entry: Entry) -> tuple[str, ...]:
+    """Count the keys that the entry names: what was judged then, and not what is there now."""
+    if entry.event == "refused":
         return FAILED
-    signers = fate.opened.manifest.signers
-    counts = {str(role): len(signers.get(role, ())) for role in BUNDLE_ROLES}
+    counts = {str(role): len(entry.signed_by.get(role, ())) for role in BUNDLE_ROLES}
     return make_levels(counts, waived=entry.event == "waived")
 
 

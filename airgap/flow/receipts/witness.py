@@ -4,10 +4,11 @@ A machine that was restored from a copy looks whole to itself. The other side ha
 checkpoint of its ledger, and finds out at the next courier.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError
@@ -15,15 +16,17 @@ from airgap.flow.admission import history
 from airgap.flow.admission.history import Side
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.ledger.record import ANY_SITE
-from airgap.flow.progress import Progress
+from airgap.flow.progress import Progress, Silent
+from airgap.flow.receipts.read_ledger import prove_sizes
 from airgap.format import checkpoint as checkpoints
-from airgap.format import limits, tree
+from airgap.format import limits
 from airgap.format.attachment import CHECKPOINT, attachment_file, parse_attachment_file
-from airgap.format.checkpoint import Checkpoint, make_origin
+from airgap.format.checkpoint import Checkpoint
 from airgap.format.ledger_entry import decode_entry
-from airgap.format.ledger_view import EarlierPoint, decode_view, encode_view
+from airgap.format.ledger_view import decode_view, encode_view
 from airgap.format.root import Key
-from airgap.ledger.continuity import Continuity, LedgerView, begins_with, compare_views
+from airgap.ledger.continuity import Continuity, LedgerView, compare_views
+from airgap.ledger.tree import LedgerTree
 from airgap.signing.checkpoints import sign_checkpoint, verify_checkpoint
 from airgap.signing.signer import Signer
 from airgap.state.receipt_store import ReceiptStore
@@ -31,12 +34,15 @@ from airgap.state.receipt_store import ReceiptStore
 __all__ = [
     "Witnessed",
     "examine_checkpoints",
+    "is_beginning",
     "list_witnessed",
     "load_acknowledged",
     "make_checkpoint",
     "name_ledger",
-    "read_raw_entries",
+    "use_ledger",
 ]
+
+T = TypeVar("T")
 
 WitnessVerdict = Continuity | Literal["first", "own", "own rewritten"]
 _DIGITS: Final = 16
@@ -114,37 +120,58 @@ def make_checkpoint(
         acknowledged: how many entries the site is known to have seen; 0: none.
         signer: the recorder.
     """
-    raws = read_raw_entries(site, "exporting")
-    ends = [index + 1 for index, raw in enumerate(raws) if _is_export(raw)]
-    size = next(
-        (end for end in reversed(ends) if decode_entry(raws[end - 1]).bundle == bundle), None
+    made = use_ledger(
+        site, "exporting", lambda tree: _make_view(tree, bundle, acknowledged, signer)
     )
+    if made is None:
+        return None
+    origin, view = made
+    return attachment_file(origin[-_DIGITS:], signer.key.id, CHECKPOINT), view
+
+
+def _make_view(
+    tree: LedgerTree, bundle: bytes, acknowledged: int, signer: Signer
+) -> tuple[str, bytes] | None:
+    """Return origin and checkpoint of a ledger up to the entry of an export; None: it has none."""
+    ends = (
+        (index + 1, entry.bundle)
+        for index in tree.find(_EXPORTED, newest_first=True)
+        if (entry := decode_entry(tree.read_entry(index))).event == "exported"
+    )
+    size = next((end for end, exported in ends if exported == bundle), None)
     if size is None:
         return None
-    leaves = [tree.hash_leaf(raw) for raw in raws[:size]]
-    point = Checkpoint(make_origin(site, raws[0]), size, tree.compute_root(leaves))
-    earlier = [end for end in ends if end < size][-limits.RECEIPT_EARLIER :]
-    sizes = sorted({*earlier, acknowledged}, reverse=True)
-    view = encode_view(
-        sign_checkpoint(point, signer),
-        [EarlierPoint(old, tree.prove_consistency(leaves, old)) for old in sizes if 0 < old < size],
-    )
-    return attachment_file(point.origin[-_DIGITS:], signer.key.id, CHECKPOINT), view
+    point = tree.make_checkpoint(size)
+    sizes = {acknowledged, *(end for end, _ in islice(ends, limits.RECEIPT_EARLIER))}
+    view = encode_view(sign_checkpoint(point, signer), prove_sizes(tree, sizes, size))
+    return point.origin, view
 
 
 def name_ledger(site: str, side: Side) -> str:
     """Return the origin of a ledger of this machine; empty if it is not consistent."""
-    raws = read_raw_entries(site, side)
-    return make_origin(site, raws[0]) if raws else ""
+    return use_ledger(site, side, lambda tree: tree.origin) or ""
 
 
-def read_raw_entries(site: str, side: Side) -> Sequence[bytes]:
-    """Return the entries of a ledger of this machine, as bytes; none if it is not consistent."""
-    status = history.check_history(site, side)
-    if status.consistent is None:
-        return ()
-    with translate_errors(status.store.folder):
-        return status.store.read_raw_entries(status.consistent.state)
+def is_beginning(tree: LedgerTree, seen: Checkpoint) -> bool | None:
+    """Tell whether a ledger begins with what was seen of it; None: that is of another ledger."""
+    return tree.begins_with(seen) if tree.origin == seen.origin else None
+
+
+def use_ledger(site: str, side: Side, work: Callable[[LedgerTree], T]) -> T | None:
+    """Do something with the tree of a ledger of this machine; None if it is not consistent.
+
+    It is locked meanwhile: call this for no ledger that is locked already.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if not history.locate_ledger(site, side).exists():
+        return None
+    with history.lock_history(site, Silent(), side, whole=False) as (writer, status):
+        if status.consistent is None:
+            return None
+        with translate_errors(writer.store.folder):
+            return writer.store.use_tree(status.consistent.state, work)
 
 
 def _examine(site: str, raw: bytes, keys: Mapping[str, Key]) -> Witnessed:
@@ -165,10 +192,9 @@ def _examine(site: str, raw: bytes, keys: Mapping[str, Key]) -> Witnessed:
         ),
         None,
     )
-    own = read_raw_entries(site, "importing")
     verdict: WitnessVerdict = "first"
-    if own and checkpoint.origin == make_origin(site, own[0]):
-        fits = begins_with([tree.hash_leaf(entry) for entry in own], checkpoint)
+    fits = use_ledger(site, "importing", lambda tree: is_beginning(tree, checkpoint))
+    if fits is not None:
         verdict = "own" if fits else "own rewritten"
     elif before is not None:
         verdict = compare_views(_read_view(before), view)
@@ -186,7 +212,3 @@ def _read_view(raw: bytes) -> LedgerView:
     note, earlier = decode_view(raw)
     text = checkpoints.parse_note(note, "A checkpoint that was seen").text
     return LedgerView(checkpoints.parse_checkpoint(text, "A checkpoint that was seen"), earlier)
-
-
-def _is_export(raw: bytes) -> bool:
-    return _EXPORTED in raw and decode_entry(raw).event == "exported"

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from airgap.disk import reading
 from airgap.flow.admission import history
 from airgap.flow.ledger import checkpoints, prove
 from airgap.flow.ledger.record import EventRecord, record_event
+from airgap.flow.receipts import witness
 from airgap.format import ledger as ledger_format
 from airgap.format import tree
 from airgap.format.ledger import Entry, State
+from airgap.format.ledger_view import decode_view
 from airgap.ledger.state_file import encode_state_file
 from airgap.signing import private_keys
 
@@ -132,3 +135,36 @@ def test_nodes_that_do_not_fit_are_made_again(
 
     assert (written.number, written.signed) == (FEW, signed)
     assert (small_ledger / name).read_bytes() == whole
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_proofs_of_a_receipt_read_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private_keys.generate(tmp_path, "recorder", "ed25519", None)
+    signer = private_keys.load(tmp_path / "recorder.key", lambda _: b"")
+    checkpoints.make_checkpoint("ward", "exporting", signer)  # writes the nodes
+    bundle = b"\1" * 32
+    for number in range(20):  # sixteen of them are proven to be continued
+        exported = EventRecord("exported", bundle=bundle, note=str(number))
+        record_event("ward", "exporting", exported)
+    read: dict[str, int] = {}
+
+    def count(path: Path, offset: int, limit: int) -> bytes | None:
+        data = reading.read_from(path, offset, limit)
+        read[path.name] = read.get(path.name, 0) + len(data or b"")
+        return data
+
+    monkeypatch.setattr("airgap.ledger.log.read_from", count)
+    before, began = count_read_bytes(), time.process_time()
+    made = witness.make_checkpoint("ward", bundle, ENTRIES // 2, signer)
+    cost, total = time.process_time() - began, count_read_bytes() - before
+
+    assert made
+    note, earlier = decode_view(made[1])
+    assert [point.size for point in earlier] == [*range(ENTRIES + 19, ENTRIES + 3, -1), 50_000]
+    signed = checkpoints.verify_checkpoint(note, {signer.key.id: signer.key}, "it")
+    assert signed.point.size == ENTRIES + 20
+    print(f"\na checkpoint that travels: {read}, {total:,} bytes, {cost * 1000:.0f} ms")  # noqa: T201
+    assert sum(read.values()) < READ_BYTES
+    assert total < READ_BYTES

@@ -156,6 +156,51 @@ def test_of_a_later_refusal_there_is_no_receipt_of_the_first_one(story: Story) -
     assert not [*story.receipts.glob("*.receipt.json")]
 
 
+def test_a_receipt_says_what_was_judged_when_and_by_which_root(story: Story) -> None:
+    depot = story.export("v1")
+    first = Path(story.take(depot).json["receipt"]["file"])
+    again = Path(story.take(depot).json["receipt"]["file"])
+    assert again == first  # nothing was judged anew
+    older = story.isolated.run("receipt", "show", first, "--json").json
+    following = replace(story.root, version=2, created_at=8)
+    write_root(story.top / "next" / "root.msgpack", following, "ann")
+    updated = story.isolated.run("trust", "update", story.top / "next" / "root.msgpack")
+    assert updated.code == 0, updated.err
+
+    taken = story.take(depot)
+    newer = story.isolated.run("receipt", "show", taken.json["receipt"]["file"], "--json").json
+
+    assert [item["outcome"] for item in taken.json["items"]] == ["already there"]
+    assert (older["root_version"], newer["root_version"]) == (1, 2)
+    assert taken.json["receipt"]["file"] != str(first)  # its name has the number of the entry
+    entries = story.isolated.run("log", "--json").json["entries"]
+    judged = [(entry["event"], entry["root_version"]) for entry in reversed(entries)]
+    made = ("receipt-made", 2)
+    assert judged[-3:] == [("trusted", 2), ("imported", 2), made]
+    story.take(depot)
+    assert story.isolated.run("log", "--json").json["entries"] == entries
+
+
+def test_further_signatures_are_judged_anew_and_fewer_change_nothing(story: Story) -> None:
+    depot = story.export("v1")
+    assert story.take(depot).code == 0
+    approved = story.connected.run("approve", depot, "--key", story.key("dan"))
+    assert approved.code == 0, approved.err
+
+    path = Path(story.take(depot).json["receipt"]["file"])
+
+    levels = story.isolated.run("receipt", "show", path, "--json").json["levels"]
+    assert levels == ["AIRGAP_APPROVERS_1", "AIRGAP_BUILDERS_1"]
+    entries = story.isolated.run("log", "--json").json["entries"]
+    for attested in depot.glob("bundles/*/approver*"):
+        attested.unlink()
+    path.unlink()
+    assert Path(story.take(depot).json["receipt"]["file"]) == path
+    again = story.isolated.run("receipt", "show", path, "--json").json
+    assert again["levels"] == levels  # as the entry has it
+    assert story.isolated.run("log", "--json").json["entries"] == entries
+
+
 def test_what_a_site_holds_is_a_base(story: Story) -> None:
     accepted = story.accept(Path(story.take(story.export("v1")).json["receipt"]["file"]))
     assert accepted.code == 0, accepted.err

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +13,21 @@ import pytest
 
 from airgap.cli.main import COMMANDS
 from airgap.errors import UsageError
+from airgap.flow.ledger.record import EventRecord, record_event
+from airgap.format.receipt import encode_receipt
 from airgap.sealing import identity_files
 from tests.servers import fake_registry
 from tests.servers.fake_registry import FakeRegistry
-from tests.support import drop_box, environments, image_builds, oci_images, sides, stores
+from tests.support import (
+    drop_box,
+    environments,
+    image_builds,
+    oci_images,
+    receipts,
+    sides,
+    signers,
+    stores,
+)
 from tests.support.sides import Side, Site
 
 BELOW: Final = {
@@ -30,13 +42,15 @@ BELOW: Final = {
     "serve": ("dropbox",),
     "env": ("create", "list", "run", "remove"),
     "image": ("build", "list", "push", "save"),
+    "ledger": ("checkpoint", "consistency", "cosign", "export", "prove", "verify"),
+    # approve: tests/integration/receipts, where the pinned root names the recorder
+    "receipt": ("accept", "holds", "list", "note", "show"),
 }
 EVERY: Final = tuple(
     (name, below) if below else (name,)
     for name in COMMANDS
     # prove and rehearse: tests/integration/proof; kit: tests/integration/kit
-    # ledger and receipt: tests/integration/ledger and receipts, where a root names a recorder
-    if name not in ("demo", "kit", "ledger", "prove", "receipt", "rehearse")
+    if name not in ("demo", "kit", "prove", "rehearse")
     for below in BELOW.get(name, ("",))
 )
 ANSWERS: Final = {
@@ -54,7 +68,9 @@ ANSWERS: Final = {
         "image list",
         "bom",
         "licenses",
+        "ledger verify",
     ),
+    *("receipt holds", "receipt list", "receipt note", "receipt show"),
     *("key fingerprint", "remote list", "remote show", "root show", "root ceremony-sheet"),
     "trust show",
 }
@@ -107,6 +123,53 @@ def seal_lines(small: Side, site: Site, depot: Path, tmp_path: Path) -> dict[str
 
 
 @pytest.fixture
+def ledger_lines(small: Side, tmp_path: Path) -> dict[str, list[str | Path]]:
+    """The same of the commands about ledgers, of which the one of exports has an entry."""
+    keys = tmp_path / "keys"
+    recorder, witness = (signers.write_key(keys, name) for name in ("ray", "wim"))
+    with small.here():
+        record_event("any", "exporting", EventRecord("checked", bundle=b"\x77" * 32))
+    mine: list[str | Path] = ["--exports", "--site", "any", "--key", recorder]
+    request, checkpoint = tmp_path / "request", tmp_path / "checkpoint"
+    ran = small.run("ledger", "consistency", "0", "-o", request, *mine)
+    assert ran.code == 0, ran.err
+    assert small.run("ledger", "checkpoint", *mine, "-o", checkpoint).code == 0
+    theirs: list[str | Path] = ["--recorder", recorder.with_suffix(".pub")]
+    name = ("--name", "audit.example/laptop")
+    return {
+        "ledger checkpoint": mine,
+        "ledger consistency": ["1", "-o", tmp_path / "continued", *mine],
+        "ledger cosign": [
+            *(request, *name, "-o", tmp_path / "cosigned", "--key", witness, *theirs)
+        ],
+        "ledger export": ["-o", tmp_path / "entries", *mine],
+        "ledger prove": ["1", "-o", tmp_path / "proof", *mine],
+        "ledger verify": [checkpoint, *theirs],
+    }
+
+
+@pytest.fixture
+def receipt_lines(small: Side, tmp_path: Path) -> dict[str, list[str | Path]]:
+    """The same of the commands about receipts, of which there is one that was accepted."""
+    root, path = tmp_path / "ward.msgpack", tmp_path / "it.receipt.json"
+    signers.write_root(
+        root, replace(signers.make_root(recorder=signers.team("ray")), created_at=7), "ann"
+    )
+    payload = encode_receipt(receipts.make_receipt())
+    path.write_bytes(receipts.sign_receipt(payload, receipts.RECORDER))
+    ran = small.run("receipt", "accept", path, "--root", root)
+    assert ran.code == 0, ran.err
+    verified: list[str | Path] = [path, "--root", root]
+    return {
+        "receipt accept": verified,
+        "receipt holds": ["ward"],
+        "receipt list": [],
+        "receipt note": verified,
+        "receipt show": verified,
+    }
+
+
+@pytest.fixture
 def lines(
     small: Side,
     site: Site,
@@ -115,8 +178,16 @@ def lines(
     image_lines: dict[str, list[str | Path]],
     seal_lines: dict[str, list[str | Path]],
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> dict[str, list[str | Path]]:
-    """A command line of each command that succeeds on a side with ``shop`` that trusts ``site``."""
+    """A command line of each command that succeeds on a side with ``shop`` that trusts ``site``.
+
+    What takes a ledger or receipts is made for those who need it.
+    """
+    group = request.node.callspec.params["words"][0]
+    if group in ("ledger", "receipt"):
+        made: dict[str, list[str | Path]] = request.getfixturevalue(f"{group}_lines")
+        return made
     assert small.run("remote", "add", "vendor", "sftp://host/x").code == 0
     environments.install(small, environments.wheelhouse(requirements=None))
     environment = tmp_path / "environment"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from airgap.format import tree
 from airgap.format.checkpoint import Checkpoint
 from airgap.format.ledger_view import EarlierPoint
-from airgap.ledger.continuity import LedgerView, begins_with, compare_views
+from airgap.ledger.continuity import LedgerView, compare_views
 from tests.support.receipts import LEAVES, ORIGIN
 
 FORKED = (*LEAVES[:6], *(tree.hash_leaf(b"other %d" % number) for number in range(34)))
@@ -52,13 +52,6 @@ def test_of_receipts_with_sixteen_between_them_nothing_can_be_said() -> None:
     assert compare_views(view(2), view(38)) == "unknown"
     assert compare_views(view(38), view(2)) == "unknown"
     assert compare_views(view(6), view(38)) == "newer"
-
-
-def test_a_ledger_begins_with_what_was_seen_of_it_or_not() -> None:
-    seen = view(8).checkpoint
-    assert begins_with(LEAVES, seen)
-    assert not begins_with(FORKED, seen)
-    assert not begins_with(LEAVES[:7], seen)
 
 
 @settings(max_examples=40, deadline=None)

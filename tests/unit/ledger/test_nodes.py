@@ -3,7 +3,7 @@
 import pytest
 
 from airgap.format import tree
-from airgap.ledger.nodes import StoredTree, compute_nodes, count_nodes
+from airgap.ledger.nodes import StoredTree, compute_nodes, count_nodes, part_of
 
 LEAVES = [tree.hash_leaf(bytes([number])) for number in range(41)]
 
@@ -11,7 +11,7 @@ LEAVES = [tree.hash_leaf(bytes([number])) for number in range(41)]
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 21, 40, 41])
 def test_stored_nodes_give_the_same_roots_and_proofs(size: int) -> None:
     nodes = compute_nodes(LEAVES)
-    stored = StoredTree(nodes)
+    stored = StoredTree(part_of(nodes))
     leaves = LEAVES[:size]
     assert len(nodes) == 32 * count_nodes(len(LEAVES))
     assert compute_nodes(leaves) == nodes[: 32 * count_nodes(size)]
