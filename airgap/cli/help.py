@@ -27,6 +27,7 @@ _WORDS: Final = {
     "Volumes": "volume_size volumes parity verify_after_write",
     "The proof": "request allowed_hosts time_limit python report",
     "The authority": "tsa request response certificates",
+    "What is read": "ledgers receipts root_files root_fingerprints",
     "As of a time": "as_of older_roots fingerprints",
     "Signing": "key passphrase_env passphrase_fd emit_model_signature model_signature_key"
     " provenance builder_id recorder_key",

@@ -74,6 +74,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "attach": ("attach", "Let a file travel with a bundle, such as evidence of others."),
     "evidence": ("evidence", "Collect what speaks of a bundle, for other programs."),
     "timestamp": ("timestamp", "Have an authority prove by when signatures existed."),
+    "audit": ("audit", "Write a report for auditors, with evidence that they check themselves."),
     "bom": ("bom", "Write the bill of materials of a bundle, or of what is installed."),
     "licenses": ("licenses", "Say what a licence policy says of a bundle, and why."),
     "serve": ("serve", "Receive bundles over the network: the gateway's drop box."),

@@ -124,3 +124,9 @@ FILES_DESCRIPTION_BYTES = 4 * KIB
 PACKAGES = 5000  # of a wheelhouse
 IMAGE_DOCUMENT_BYTES = 4 * MIB  # an index, manifest or configuration
 REFERENCE_CHARACTERS = 255
+
+# What a report for auditors has at most (format §38.1).
+AUDIT_LEDGERS = 16
+AUDIT_ENTRIES = 200_000  # of all ledgers together
+AUDIT_RECEIPTS = 100_000
+AUDIT_PROOFS = 1_000  # entries that have a proof of their own in the evidence folder

@@ -5,7 +5,7 @@ sequence, attestations, waivers. Left to the caller: that the bundle is not a re
 and files are those that the manifest names.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
@@ -45,6 +45,7 @@ __all__ = [
     "admit",
     "decode_if_signed",
     "demand_builders",
+    "find_broken_rules",
     "find_waivable_problems",
     "succeed",
 ]
@@ -138,11 +139,15 @@ def demand_builders(
             claims, or the bundle is revoked.
     """
     builders = _require_builders(raw, envelopes, root.value)
-    if bytes.fromhex(manifests.bundle_id(raw)) in root.value.revoked_bundles:
+    _refuse_revoked(bytes.fromhex(manifests.bundle_id(raw)), root.value)
+    return builders
+
+
+def _refuse_revoked(bundle: bytes, root: Root) -> None:
+    if bundle in root.revoked_bundles:
         raise NotTrustedError(
             "This bundle is revoked by the site's root.", "Ask the sender for a newer bundle."
         )
-    return builders
 
 
 def decode_if_signed(
@@ -171,6 +176,55 @@ def find_waivable_problems(manifest: Manifest, root: Root, now: int) -> list[str
     except PolicyError as error:
         problems.append(error.message)
     return problems
+
+
+def find_broken_rules(
+    raw: bytes, evidence: Evidence, root: Verified[Root], now: int
+) -> dict[int, str]:
+    """Judge a manifest by each rule of format §7.5 for itself, 1 to 9; it is not admitted by that.
+
+    Args:
+        raw: the manifest's bytes.
+        evidence: what lies beside it.
+        root: today's root.
+        now: seconds since 1970.
+
+    Returns:
+        For each rule that applies, why it is broken; an empty text if it holds.
+
+    Raises:
+        CorruptError: it is not a manifest of this format.
+    """
+    trusted, manifest = root.value, manifests.decode(raw)
+    bundle = bytes.fromhex(manifests.bundle_id(raw))
+    rules: dict[int, Callable[[], object]] = {
+        1: lambda: _refuse_expired("root", trusted.not_after, now),
+        2: lambda: _require_builders(raw, evidence.envelopes, trusted),
+        3: lambda: _refuse_revoked(bundle, trusted),
+        4: lambda: None,  # it was decoded
+        5: lambda: _refuse_expired("bundle", manifest.expires_at, now),
+        6: lambda: _refuse_other_audience(manifest, trusted),
+    }
+    if manifest.completes is None and manifest.sealed is None:
+        rules[7] = lambda: _refuse_low_sequence(manifest, trusted)
+        rules[8] = lambda: _refuse_labels(manifest, trusted)
+        rules[9] = lambda: _require_accepted(bundle, evidence, trusted, now)
+    else:
+        rules[9] = lambda: _find_attestations(bundle, evidence, trusted)
+    return {number: _find_message(check) for number, check in rules.items()}
+
+
+def _find_message(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except AirgapError as error:
+        return error.message
+    return ""
+
+
+def _require_accepted(bundle: bytes, evidence: Evidence, root: Root, now: int) -> None:
+    accepting = _group(_find_attestations(bundle, evidence, root))
+    _require_attestations(root, (), count_demands(accepting, root, now))
 
 
 def accept_waiver(

@@ -1,7 +1,7 @@
 """Writes the entries of a ledger into a folder, with what proves that none is missing (§28.7)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,15 +21,27 @@ from airgap.format.checkpoint import (
     is_origin_of,
     make_origin,
 )
+from airgap.format.ledger import Entry
 from airgap.ledger.check import iterate_frames
 from airgap.printable import count_text, quote
 from airgap.signing.public_keys import to_pem
 from airgap.signing.signer import Signer
 
-__all__ = ["EDGE", "ENTRIES", "ExportedEntries", "compute_exported_root", "export_entries"]
+__all__ = [
+    "EDGE",
+    "ENTRIES",
+    "LINES",
+    "ExportedEntries",
+    "compute_exported_root",
+    "encode_edge",
+    "encode_lines",
+    "export_entries",
+    "read_edge",
+]
 
 ENTRIES: Final = "entries"
 EDGE: Final = "edge"
+LINES: Final = "entries.jsonl"
 _EDGE_BYTES: Final = 4 * limits.KIB
 
 
@@ -65,21 +77,28 @@ def export_entries(
     ledger = read_tree(site, side)
     entries = ledger.read_entries(since, size)
     edge = tree.compute_edge(map(tree.hash_leaf, ledger.read_entries(0, since)))
-    described = [
-        describe_entry(ledger_format.decode_entry(raw), since + number)
-        for number, raw in enumerate(entries, 1)
-    ]
-    lines = "".join(f"{json.dumps(entry, ensure_ascii=True)}\n" for entry in described)
+    numbered = [(since + number, raw) for number, raw in enumerate(entries, 1)]
     files = {
         ENTRIES: b"".join(map(ledger_format.frame, entries)),
-        "entries.jsonl": lines.encode(),
-        EDGE: "".join(f"{line}\n" for line in (since, *map(encode_base64, edge))).encode(),
+        LINES: encode_lines((number, ledger_format.decode_entry(raw)) for number, raw in numbered),
+        EDGE: encode_edge(since, edge),
         CHECKPOINT: signed.raw,
         RECORDER: to_pem(signed.key),
         **root_files(site),
     }
     write_folder(folder, files)
     return ExportedEntries(folder, since + 1, len(entries), signed)
+
+
+def encode_lines(entries: Iterable[tuple[int, Entry]]) -> bytes:
+    """Write entries with their numbers for people and programs: an object in each line."""
+    described = (describe_entry(entry, number) for number, entry in entries)
+    return "".join(f"{json.dumps(entry, ensure_ascii=True)}\n" for entry in described).encode()
+
+
+def encode_edge(since: int, edge: Sequence[bytes]) -> bytes:
+    """Write how many entries were left out, and the roots of their full subtrees."""
+    return "".join(f"{line}\n" for line in (since, *map(encode_base64, edge))).encode()
 
 
 def compute_exported_root(folder: Path, point: Checkpoint) -> tuple[int, list[bytes]]:
@@ -93,7 +112,7 @@ def compute_exported_root(folder: Path, point: Checkpoint) -> tuple[int, list[by
         NotTrustedError: an entry was changed, left out or added.
         StorageError: a file cannot be read.
     """
-    since, edge = _read_edge(folder / EDGE)
+    since, edge = read_edge(folder / EDGE)
     with translate_errors(folder / ENTRIES):
         data = read_small(folder / ENTRIES, limits.LEDGER_BYTES)
     entries = [raw for _, raw in iterate_frames(data)]
@@ -132,7 +151,13 @@ def _extend(since: int, edge: Sequence[bytes], entries: Sequence[bytes]) -> byte
     return tree.fold_edge(roots)
 
 
-def _read_edge(path: Path) -> tuple[int, list[bytes]]:
+def read_edge(path: Path) -> tuple[int, list[bytes]]:
+    """Read what `encode_edge` wrote.
+
+    Raises:
+        CorruptError: it is not of this form.
+        StorageError: it cannot be read.
+    """
     with translate_errors(path):
         text = read_small(path, _EDGE_BYTES).decode("ascii", "replace")
     number, *lines = text.splitlines() or [""]

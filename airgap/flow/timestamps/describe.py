@@ -16,7 +16,7 @@ from airgap.signing.stamp_chains import JudgedChain, JudgedStamp
 from airgap.signing.time_stamps import Stamp
 from airgap.times import format_time
 
-__all__ = ["describe_as_of", "describe_result"]
+__all__ = ["describe_as_of", "describe_result", "make_stamp_command"]
 
 
 def describe_result(done: StampResult) -> dict[str, Any]:
@@ -131,7 +131,8 @@ def _describe_stamp(link: JudgedStamp, over: str, bundle: str) -> dict[str, Any]
     described |= _describe_content(stamp)
     command = None
     if stamp is not None and authority is not None:
-        command = _make_command(link.file, over, stamp, authority, bundle)
+        folder = f"{layout.BUNDLES}/{bundle}/" if bundle else ""
+        command = make_stamp_command(folder, link.file, over, stamp, authority)
     return {**described, "command": command}
 
 
@@ -147,11 +148,13 @@ def _describe_content(stamp: Stamp | None) -> dict[str, Any]:
     }
 
 
-def _make_command(
-    file: str, over: str, stamp: Stamp, authority: TimestampAuthority, bundle: str
+def make_stamp_command(
+    folder: str, file: str, over: str, stamp: Stamp, authority: TimestampAuthority
 ) -> str:
-    """Return the command of openssl that checks a stamp at its own time."""
-    folder = f"{layout.BUNDLES}/{bundle}/" if bundle else ""
+    """Return the command of openssl that checks a stamp at its own time.
+
+    ``folder`` is where the files lie, with a slash at its end, or empty.
+    """
     words = ["openssl", "ts", "-verify", "-attime", str(stamp.time), "-data", f"{folder}{over}"]
     words += ["-in", f"{folder}{file}"]
     words += ["-CAfile", f"{folder}{certificate_file(authority.certificate)}"]

@@ -1,0 +1,282 @@
+"""The bundles of an audit: manifests, signatures, stamps and what lies beside; no pack is read.
+
+One bundle is in memory at a time: a manifest may have 128 MiB.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from airgap.errors import AirgapError
+from airgap.flow.audit.evidence_files import EvidenceFiles
+from airgap.flow.audit.material import (
+    AuditedBundle,
+    AuditedItem,
+    AuditedSignature,
+    AuditedStamp,
+    RuleResult,
+)
+from airgap.flow.audit.read_roots import read_travelling
+from airgap.flow.audit.stamps import describe_chains
+from airgap.flow.bundle.open_bundle import Unverified, open_all, read_evidence
+from airgap.flow.bundle.open_to_sign import BundleToSign
+from airgap.flow.evidence.collect import CollectedEvidence, list_signed
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import Location, RemoteArchive, RemoteDepot
+from airgap.flow.media.small_files import SmallFiles
+from airgap.flow.media.volumes import read_labels
+from airgap.flow.timestamps.as_of import judge_stamps
+from airgap.flow.timestamps.stampable import StampedBundle, open_stamped_bundle
+from airgap.format import attestation, intoto, layout, limits
+from airgap.format.envelope import Role
+from airgap.format.manifest import Manifest
+from airgap.format.root import Root, SignedRoot
+from airgap.printable import series_text
+from airgap.signing import trust
+from airgap.signing.thresholds import Evidence, find_valid_signers
+from airgap.signing.trust import Verified
+
+__all__ = ["BundleReading", "read_bundles"]
+
+_BILL = "https://cyclonedx.org/bom"
+_SEALED = "not asked of a sealed bundle's index"
+_PART = "not asked of a bundle that completes another"
+
+
+class BundleReading:
+    """Reads bundles for a report, one after the other, and writes their evidence."""
+
+    def __init__(self, root: Verified[Root], now: int, files: EvidenceFiles) -> None:
+        """Take today's root, the time in seconds since 1970, and where evidence goes."""
+        self._root = root
+        self._now = now
+        self._files = files
+        self.roots: list[SignedRoot] = []
+        """The roots that travel with the bundles."""
+        self.unreadable: list[tuple[str, str]] = []
+        """Which bundles could not be read, and why."""
+
+    def read(self, location: Location, connector: Connector) -> Iterator[AuditedBundle]:
+        """Yield the bundles of a location.
+
+        Raises:
+            MissingError, CorruptError, StorageError, TransportError: there is none, or the location
+                cannot be read. A single bundle that cannot be read is noted instead.
+        """
+        with open_all(location, connector) as (count, opened):
+            for number in range(1, count + 1):
+                try:
+                    yield self._read_one(next(opened), location, connector)
+                except AirgapError as error:
+                    self.unreadable.append((f"{_name(location)}, bundle {number}", error.message))
+                    if count == 1:
+                        return
+
+    def _read_one(
+        self, opened: Unverified, location: Location, connector: Connector
+    ) -> AuditedBundle:
+        reader, manifest = opened.reader, opened.manifest
+        evidence = read_evidence(reader)
+        candidate = BundleToSign(reader, opened.bundle, manifest, opened.raw, evidence)
+        stamped = open_stamped_bundle(candidate, connector)
+        self.roots += read_travelling(reader)
+        self._write(opened, stamped)
+        stamps, unchecked = self._judge_stamps(stamped)
+        volumes = read_labels(reader.packs, opened.bundle, len(manifest.packs))
+        return AuditedBundle(
+            bundle=opened.bundle,
+            source=_name(location),
+            medium=_name_medium(location),
+            channel=manifest.channel,
+            sequence=manifest.sequence,
+            created_at=manifest.created_at,
+            expires_at=manifest.expires_at,
+            audience=manifest.audience,
+            labels=manifest.labels,
+            size=manifest.size,
+            stored_size=manifest.stored_size,
+            packs=len(manifest.packs),
+            volumes=_name_volumes([label.number for label in volumes], volumes[0].count)
+            if volumes
+            else "",
+            items=_list_items(manifest, _read_licences(stamped.attached)),
+            recipients=manifest.sealed.recipients if manifest.sealed else None,
+            completes=manifest.completes.hex() if manifest.completes else "",
+            rules=_judge_rules(opened.raw, evidence, self._root, self._now, manifest),
+            signatures=tuple(self._judge_signatures(opened, stamped, stamps)),
+            stamps=stamps,
+            stamps_unchecked=unchecked,
+            attachments=tuple(sorted(stamped.attached)),
+        )
+
+    def _write(self, opened: Unverified, stamped: StampedBundle) -> None:
+        self._files.add(layout.manifest_name(opened.bundle), opened.raw)
+        folder = f"{layout.BUNDLES}/{opened.bundle}"
+        self._files.add_all(folder, sorted(stamped.signed.items()))
+        self._files.add_all(folder, sorted(stamped.attached.items()))
+
+    def _judge_stamps(self, stamped: StampedBundle) -> tuple[tuple[AuditedStamp, ...], str]:
+        """Return the stamps; or why they could not be judged."""
+        if not any(one.chain for one in stamped.find_stamped()):
+            return (), ""
+        try:
+            chains, _ = judge_stamps(stamped, self._root.value, self._now)
+        except AirgapError as error:
+            return (), error.message
+        folder = f"{layout.BUNDLES}/{stamped.bundle}/"
+        return tuple(describe_chains(chains, folder, self._now)), ""
+
+    def _judge_signatures(
+        self, opened: Unverified, stamped: StampedBundle, stamps: Sequence[AuditedStamp]
+    ) -> Iterator[AuditedSignature]:
+        """Yield builders' signatures and attestations, with the command that checks each."""
+        proven = {one.over: one.proven for one in stamps if one.proven is not None}
+        small = SmallFiles(opened.bundle, opened.manifest, opened.raw, dict(stamped.signed), {})
+        keys = {key.id: key for key in self._root.value.keys}
+        commands = {}
+        for signed in list_signed(CollectedEvidence(small, None)):
+            key = keys.get(signed.signature.key_id)
+            if key is not None:
+                command = self._files.add_signature(
+                    signed.source, signed.payload, signed.signature, key
+                )
+                commands[signed.source, key.id] = command
+        for file, raw in sorted(stamped.signed.items()):
+            signer = layout.parse_envelope_file(file)
+            if signer is not None:
+                verdict = self._judge_one(file, raw, signer, opened, stamped)
+                yield replace(
+                    verdict,
+                    proven=proven.get(verdict.file),
+                    command=commands.get((verdict.over, verdict.key_id), ""),
+                )
+
+    def _judge_one(
+        self,
+        file: str,
+        raw: bytes,
+        signer: tuple[Role, str],
+        opened: Unverified,
+        stamped: StampedBundle,
+    ) -> AuditedSignature:
+        """Say whose signature a file is; an attestation is decoded once its signature is valid."""
+        folder, root = f"{layout.BUNDLES}/{opened.bundle}", self._root.value
+        role, key_id = signer
+        statement = layout.attestation_beside(file)
+        over = layout.manifest_name(opened.bundle) if role == "builder" else f"{folder}/{statement}"
+        document = opened.raw if role == "builder" else stamped.signed.get(statement, b"")
+        problem, decision, name = "", "", ""
+        try:
+            if not find_valid_signers(role, document, [raw], root.signers(role)):
+                revoked = key_id in root.revoked_keys
+                problem = (
+                    "its key is revoked" if revoked else f"its key is not a {role} of the root"
+                )
+            elif role != "builder":
+                signed = attestation.decode(document)
+                name, decision = signed.name, signed.decision
+                if signed.bundle.hex() != opened.bundle:
+                    problem = "it is for another bundle"
+        except AirgapError as error:
+            problem = error.message
+        return AuditedSignature(
+            role, name, decision, key_id, f"{folder}/{file}", over, problem, None, ""
+        )
+
+
+def read_bundles(
+    reading: BundleReading, locations: Sequence[Location], connector: Connector
+) -> list[AuditedBundle]:
+    """Read the bundles of several locations; one that lies in two of them counts once."""
+    found: dict[str, AuditedBundle] = {}
+    for location in locations:
+        for bundle in reading.read(location, connector):
+            found.setdefault(bundle.bundle, bundle)
+    return list(found.values())
+
+
+def _judge_rules(
+    raw: bytes, evidence: Evidence, root: Verified[Root], now: int, manifest: Manifest
+) -> dict[int, tuple[RuleResult, str]]:
+    """Judge by the rules 1 to 9 of format §7.5; 0 and 10 are for ledgers."""
+    broken = trust.find_broken_rules(raw, evidence, root, now)
+    left_out = _SEALED if manifest.sealed else _PART
+    rules: dict[int, tuple[RuleResult, str]] = {}
+    for number in range(1, 10):
+        if number not in broken:
+            rules[number] = "not checked", left_out
+        else:
+            rules[number] = "no" if broken[number] else "yes", broken[number]
+    return rules
+
+
+def _list_items(
+    manifest: Manifest, licences: Mapping[str, Sequence[str]] | None
+) -> tuple[AuditedItem, ...]:
+    return tuple(
+        AuditedItem(
+            item.kind,
+            item.tag,
+            item.digest.hex(),
+            len(item.files),
+            item.size,
+            None if licences is None else licences.get(item.digest.hex(), ()),
+        )
+        for item in manifest.items
+    )
+
+
+def _read_licences(attached: Mapping[str, bytes]) -> dict[str, list[str]] | None:
+    """Return the licences that a bill names, by item digest; None: no bill is there.
+
+    They are claims: who signed the bill is not asked here.
+    """
+    for file, raw in sorted(attached.items()):
+        if not (file.startswith("bom.") and file.endswith(".intoto.json")):
+            continue
+        with suppress(AirgapError, KeyError, TypeError, AttributeError):
+            envelope = intoto.decode_envelope(raw, "bill", limits.STATEMENT_BYTES)
+            statement = intoto.decode_statement(envelope.payload, "bill", limits.STATEMENT_BYTES)
+            if statement.predicate_type == _BILL:
+                return dict(_list_licences(statement.predicate))
+    return None
+
+
+def _list_licences(document: Mapping[str, object]) -> Iterator[tuple[str, list[str]]]:
+    """Yield item digests and licences of a CycloneDX document (format §30.1)."""
+    metadata, listed = document.get("metadata"), document.get("components")
+    components = [*listed] if isinstance(listed, list) else []
+    if isinstance(metadata, dict):
+        components.append(metadata.get("component", {}))
+    for component in components:
+        digests = [
+            str(one["value"])
+            for one in component.get("properties", ())
+            if one.get("name") == "airgap:item-digest"
+        ]
+        named = [
+            str(choice.get("expression") or _name_licence(choice.get("license", {})))
+            for choice in component.get("licenses", ())
+        ]
+        for digest in digests:
+            yield digest.removeprefix("sha256:"), named
+
+
+def _name_licence(licence: Mapping[str, object]) -> object:
+    return licence.get("id") or licence.get("name") or "?"
+
+
+def _name(location: Location) -> str:
+    """Name a location as the report does: by the last part of its path alone."""
+    text = str(location).partition("#")[0].rstrip("/")
+    return text.rpartition("/")[2] or text
+
+
+def _name_medium(location: Location) -> str:
+    if isinstance(location, RemoteDepot | RemoteArchive):
+        return f"{location.url.scheme} server"
+    return "file" if layout.is_archive_name(_name(location)) else "folder"
+
+
+def _name_volumes(numbers: Sequence[int], count: int) -> str:
+    return f"volume {series_text(sorted({str(number) for number in numbers}))} of {count}"
