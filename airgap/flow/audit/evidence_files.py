@@ -55,23 +55,24 @@ class EvidenceFiles:
         return name
 
     def add_signature(
-        self, source: str, payload: bytes, signature: Envelope, key: Key, *, is_inside: bool = False
+        self, source: str, payload: bytes, signature: Envelope, key: Key, envelope: str = ""
     ) -> str:
         """Write what openssl needs to check a signature; return the command.
 
-        ``source`` is the file with what was signed; ``is_inside``: as the payload of a statement's
-        envelope.
+        ``source`` is the file with what was signed, and ``envelope`` the one with the signature;
+        without it, the source is an envelope with its payload inside (format §29.1).
         """
         self._signed += 1
         stem, size = f"signed/{self._signed}", len(payload)
         self.add(f"{stem}.pae", dsse.signed_bytes(signature.payload_type, payload))
         self.add(f"{stem}.sig", signature.signature)
-        if is_inside:
+        if not envelope:
             inside = f'$(sed -n \'s/^{{"payload":"\\([^"]*\\)".*/\\1/p\' {source})'
             compared = f'[ "$(tail -c {size} {stem}.pae | base64 -w 0)" = "{inside}" ]'
         else:
             compared = f"tail -c {size} {stem}.pae | cmp - {source}"
-        return f"{compared} && {_make_command(key, self.add_key(key), stem)}"
+        found = f'grep -qF "$(base64 -w 0 {stem}.sig)" {envelope or source}'
+        return f"{compared} && {found} && {_make_command(key, self.add_key(key), stem)}"
 
     def list_sums(self) -> bytes:
         """Return the list for ``sha256sum -c`` of all files so far."""

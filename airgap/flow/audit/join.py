@@ -69,7 +69,7 @@ class Movement:
         return shown[-1] if shown else None
 
     @property
-    def numbered(self) -> tuple[str, int]:
+    def position(self) -> tuple[str, int]:
         """Its channel and number."""
         for step in self.steps:
             if step.entry.channel is not None:
@@ -98,7 +98,7 @@ def join_movements(material: AuditMaterial) -> list[Movement]:
     sides = material.sides()
     for movement in movements.values():
         movement.partner = _find_partner(movement, sides)
-    return sorted(movements.values(), key=lambda one: (one.begun, one.numbered, one.bundle))
+    return sorted(movements.values(), key=lambda one: (one.begun, one.position, one.bundle))
 
 
 def _join_entries(material: AuditMaterial) -> tuple[dict[str, Movement], dict[str, str]]:

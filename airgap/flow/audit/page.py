@@ -135,7 +135,7 @@ def _render_head(report: Report) -> Iterator[Content]:
 
 
 def _summarize(verdict: Report) -> str:
-    outcomes = ", ".join(f"{count:,} {name}" for name, count in verdict["outcomes"].items())
+    outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(verdict["outcomes"].items()))
     left_out = verdict["bundles_left_out"]
     rest = f"; {count_text(left_out, 'more bundle')} left out by the filter" if left_out else ""
     return (
@@ -155,7 +155,7 @@ def _describe_read(read: Report) -> str:
 def _describe_filter(wanted: Report | None) -> str:
     if wanted is None:
         return "nothing: all that was read"
-    return "; ".join(f"{name} {value}" for name, value in wanted.items() if value)
+    return "; ".join(f"{name} {value}" for name, value in sorted(wanted.items()) if value)
 
 
 def _render_contents(report: Report) -> Html:
@@ -184,12 +184,15 @@ def _render_exceptions(report: Report) -> Iterator[Content]:
     if not found:
         yield element("p", "● None.")
         return
+    counts = {kind: report["verdict"]["kinds"].get(kind, 0) for kind in KINDS}
     kinds = [
         element("li", element("a", f"{KINDS[kind]} ({count:,})", href=f"#x-{kind}"))
-        for kind, count in report["verdict"]["kinds"].items()
+        for kind, count in counts.items()
+        if count
     ]
     yield element("ul", *kinds, class_="list-of-exceptions")
-    for kind, count in report["verdict"]["kinds"].items():
+    for kind in filter(counts.__getitem__, KINDS):
+        count = counts[kind]
         mark = "■" if kind in ("contradiction", "ledger-fault") else "▲"
         yield element("h3", f"{mark} {KINDS[kind]} ({count:,})", id=f"x-{kind}")
         rows = [
@@ -278,7 +281,7 @@ def _render_times(report: Report) -> Iterator[Content]:
             None,
             [
                 _bundle(one["bundle"]),
-                _lines(join([f"{name} ", _time(at)]) for name, at in one["claimed"].items() if at),
+                _lines(join([f"{claim['what']} ", _time(claim["at"])]) for claim in one["claimed"]),
                 _time(one["stamped"]),
                 ", ".join(one["index"]) or "—",
                 _refs(one["evidence"]),
@@ -320,24 +323,24 @@ def _render_media(report: Report) -> Iterator[Content]:
 
 def _render_rules(report: Report) -> Iterator[Content]:
     rules, bundles = report["rules"]["rules"], report["rules"]["bundles"]
+    numbers = sorted(rules, key=int)
     yield element(
         "p",
         "The rules by which a site admits a bundle (format §7.5), applied to the bundles that were"
         " read, by today's root. An import in a ledger was admitted by the root of then.",
     )
-    listed = [element("li", f"{text}") for text in rules.values()]
-    yield element("ol", *listed)
+    yield element("ol", *(element("li", rules[number]) for number in numbers))
     rows = [
         (
             None,
             [
                 _bundle(one["bundle"]),
-                *(_result(one["results"][number]) for number in rules),
+                *(_result(one["results"][number]) for number in numbers),
             ],
         )
         for one in bundles
     ]
-    columns = ["Bundle", *(f"Rule {number}" for number in rules)]
+    columns = ["Bundle", *(f"Rule {number}" for number in numbers)]
     yield _table_or_none("Rules", columns, rows, "cols-rules")
     signatures = [
         (
@@ -411,7 +414,7 @@ def _render_roots(report: Report) -> Iterator[Content]:
                 f"{one['created_at'] or '—'} to {one['expires_at'] or 'no end'}",
                 _lines(
                     f"{role}: {held['threshold']} of {held['keys']}"
-                    for role, held in one["roles"].items()
+                    for role, held in sorted(one["roles"].items())
                 ),
                 _changes(one["changes"]),
                 _refs(one["evidence"]),
@@ -577,7 +580,7 @@ def _item(item: Report) -> Html:
 def _note_labels(movement: Report) -> Html:
     if not movement["labels"]:
         return Html("")
-    labels = ", ".join(f"{name}: {value}" for name, value in movement["labels"].items())
+    labels = ", ".join(f"{name}: {value}" for name, value in sorted(movement["labels"].items()))
     return join([void("br"), element("span", element("bdi", labels), class_="soft")])
 
 

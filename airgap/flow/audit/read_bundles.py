@@ -5,7 +5,7 @@ One bundle is in memory at a time: a manifest may have 128 MiB.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 
 from airgap.errors import AirgapError
 from airgap.flow.audit.evidence_files import EvidenceFiles
@@ -20,17 +20,17 @@ from airgap.flow.audit.read_roots import read_travelling
 from airgap.flow.audit.stamps import describe_chains
 from airgap.flow.bundle.open_bundle import Unverified, open_all, read_evidence
 from airgap.flow.bundle.open_to_sign import BundleToSign
-from airgap.flow.evidence.collect import CollectedEvidence, list_signed
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import Location, RemoteArchive, RemoteDepot
-from airgap.flow.media.small_files import SmallFiles
 from airgap.flow.media.volumes import read_labels
 from airgap.flow.timestamps.as_of import judge_stamps
 from airgap.flow.timestamps.stampable import StampedBundle, open_stamped_bundle
 from airgap.format import attestation, intoto, layout, limits
+from airgap.format import envelope as dsse
+from airgap.format.attestation import Attestation
 from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
-from airgap.format.root import Root, SignedRoot
+from airgap.format.root import Key, Root, SignedRoot
 from airgap.printable import series_text
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence, find_valid_signers
@@ -131,57 +131,78 @@ class BundleReading:
     ) -> Iterator[AuditedSignature]:
         """Yield builders' signatures and attestations, with the command that checks each."""
         proven = {one.over: one.proven for one in stamps if one.proven is not None}
-        small = SmallFiles(opened.bundle, opened.manifest, opened.raw, dict(stamped.signed), {})
-        keys = {key.id: key for key in self._root.value.keys}
-        commands = {}
-        for signed in list_signed(CollectedEvidence(small, None)):
-            key = keys.get(signed.signature.key_id)
-            if key is not None:
-                command = self._files.add_signature(
-                    signed.source, signed.payload, signed.signature, key
-                )
-                commands[signed.source, key.id] = command
-        for file, raw in sorted(stamped.signed.items()):
-            signer = layout.parse_envelope_file(file)
-            if signer is not None:
-                verdict = self._judge_one(file, raw, signer, opened, stamped)
-                yield replace(
-                    verdict,
-                    proven=proven.get(verdict.file),
-                    command=commands.get((verdict.over, verdict.key_id), ""),
-                )
+        folder, manifest = f"{layout.BUNDLES}/{opened.bundle}", layout.manifest_name(opened.bundle)
+        for name, raw in sorted(stamped.signed.items()):
+            signer = layout.parse_envelope_file(name)
+            if signer is None:
+                continue
+            statement, is_builder = layout.attestation_beside(name), signer[0] == "builder"
+            signed = _SignedFile(
+                opened.bundle,
+                *signer,
+                file=f"{folder}/{name}",
+                over=manifest if is_builder else f"{folder}/{statement}",
+                envelope=raw,
+                document=opened.raw if is_builder else stamped.signed.get(statement, b""),
+            )
+            attested, problem = signed.judge(self._root.value)
+            yield AuditedSignature(
+                signed.role,
+                attested.name if attested else "",
+                attested.decision if attested else "",
+                signed.key_id,
+                signed.file,
+                signed.over,
+                problem,
+                proven.get(signed.file),
+                self._write_signature(signed),
+            )
 
-    def _judge_one(
-        self,
-        file: str,
-        raw: bytes,
-        signer: tuple[Role, str],
-        opened: Unverified,
-        stamped: StampedBundle,
-    ) -> AuditedSignature:
-        """Say whose signature a file is; an attestation is decoded once its signature is valid."""
-        folder, root = f"{layout.BUNDLES}/{opened.bundle}", self._root.value
-        role, key_id = signer
-        statement = layout.attestation_beside(file)
-        over = layout.manifest_name(opened.bundle) if role == "builder" else f"{folder}/{statement}"
-        document = opened.raw if role == "builder" else stamped.signed.get(statement, b"")
-        problem, decision, name = "", "", ""
+    def _write_signature(self, signed: "_SignedFile") -> str:
+        """Write what checks a signature; return the command, which is empty if it does not hold."""
+        keys = {key.id: key for key in self._root.value.keys}
+        key = keys.get(signed.key_id)
+        if key is None or not signed.holds(key):
+            return ""
+        envelope = dsse.decode(signed.envelope)
+        return self._files.add_signature(signed.over, signed.document, envelope, key, signed.file)
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedFile:
+    """A signature beside a bundle, and the document that it should be over."""
+
+    bundle: str
+    role: Role
+    key_id: str
+    file: str
+    over: str
+    envelope: bytes
+    document: bytes
+
+    def holds(self, key: Key) -> bool:
+        """Tell whether it is that key's, revoked or not."""
         try:
-            if not find_valid_signers(role, document, [raw], root.signers(role)):
-                revoked = key_id in root.revoked_keys
-                problem = (
-                    "its key is revoked" if revoked else f"its key is not a {role} of the root"
-                )
-            elif role != "builder":
-                signed = attestation.decode(document)
-                name, decision = signed.name, signed.decision
-                if signed.bundle.hex() != opened.bundle:
-                    problem = "it is for another bundle"
+            keys = {key.id: key}
+            return bool(find_valid_signers(self.role, self.document, [self.envelope], keys))
+        except AirgapError:
+            return False
+
+    def judge(self, root: Root) -> tuple[Attestation | None, str]:
+        """Return what is attested, once the signature counts; or why it does not count today."""
+        try:
+            keys = root.signers(self.role)
+            if not find_valid_signers(self.role, self.document, [self.envelope], keys):
+                if self.key_id in root.revoked_keys:
+                    return None, "its key is revoked"
+                return None, f"its key is not a {self.role} of the root"
+            if self.role == "builder":
+                return None, ""
+            attested = attestation.decode(self.document)
         except AirgapError as error:
-            problem = error.message
-        return AuditedSignature(
-            role, name, decision, key_id, f"{folder}/{file}", over, problem, None, ""
-        )
+            return None, error.message
+        is_other = attested.bundle.hex() != self.bundle
+        return attested, "it is for another bundle" if is_other else ""
 
 
 def read_bundles(

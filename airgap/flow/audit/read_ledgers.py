@@ -107,11 +107,11 @@ def find_contradictions(ledgers: Sequence[AuditedLedger]) -> list[str]:
     ]
 
 
-def _differ(one: AuditedLedger, other: AuditedLedger) -> bool:
-    numbered = {entry.number: entry.raw for entry in one.entries}
+def _differ(first: AuditedLedger, other: AuditedLedger) -> bool:
+    numbered = {entry.number: entry.raw for entry in first.entries}
     if any(numbered.get(entry.number, entry.raw) != entry.raw for entry in other.entries):
         return True
-    points = [ledger.signed.point for ledger in (one, other) if ledger.signed]
+    points = [ledger.signed.point for ledger in (first, other) if ledger.signed]
     return len({point.root for point in points}) > 1 and len({p.size for p in points}) == 1
 
 

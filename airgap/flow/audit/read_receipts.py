@@ -101,9 +101,7 @@ def _describe(
 ) -> AuditedReceipt:
     envelope = read_envelope(raw)
     commands = [
-        files.add_signature(
-            name, envelope.payload, signature, keys[signature.key_id], is_inside=True
-        )
+        files.add_signature(name, envelope.payload, signature, keys[signature.key_id])
         for signature in envelope.signatures
         if signature.key_id in (*signed.recorders, *signed.approvers)
     ]

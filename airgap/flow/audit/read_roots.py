@@ -113,8 +113,10 @@ def write_roots(audited: AuditedRoots, files: EvidenceFiles) -> dict[str, list[s
         commands[fingerprint] = []
         for raw in signed.envelopes:
             envelope = dsse.decode(raw)
-            files.add(f"{name.removesuffix('root.msgpack')}{envelope.key_id}.dsse", raw)
+            file = f"{name.removesuffix('root.msgpack')}{envelope.key_id}.dsse"
+            files.add(file, raw)
             if envelope.key_id in keys:
                 key = keys[envelope.key_id]
-                commands[fingerprint].append(files.add_signature(name, signed.raw, envelope, key))
+                command = files.add_signature(name, signed.raw, envelope, key, file)
+                commands[fingerprint].append(command)
     return commands

@@ -121,16 +121,16 @@ class _ReportWriter:
 
     # ---- verdict
 
-    def _judge(self, found: Sequence[AuditException]) -> dict[str, Any]:
-        kinds = Counter(one.kind for one in found)
-        opinion = "exceptions" if found else "clean"
+    def _judge(self, exceptions: Sequence[AuditException]) -> dict[str, Any]:
+        kinds = Counter(one.kind for one in exceptions)
+        opinion = "exceptions" if exceptions else "clean"
         if CONTRADICTIONS & kinds.keys():
             opinion = "contradiction"
         outcomes = Counter(_find_outcome(one) for one in self._movements)
         return {
             "opinion": opinion,
             "statement": _OPINIONS[opinion],
-            "exceptions": len(found),
+            "exceptions": len(exceptions),
             "kinds": {kind: kinds[kind] for kind in KINDS if kinds[kind]},
             "bundles": len(self._movements),
             "bundles_left_out": len(self._all) - len(self._movements),
@@ -168,7 +168,7 @@ class _ReportWriter:
 
     def _describe_movement(self, movement: Movement) -> dict[str, Any]:
         carried, decision = movement.carried, movement.decision
-        channel, sequence = movement.numbered
+        channel, sequence = movement.position
         return {
             "bundle": movement.bundle,
             "channel": channel or None,
@@ -273,13 +273,16 @@ class _ReportWriter:
         stamps = [one for one in carried.stamps if one.command] if carried else []
         return {
             "bundle": movement.bundle,
-            "claimed": {
-                "created": _format(carried.created_at) if carried else None,
-                **{
-                    f"{step.entry.event} ({step.ledger.label})": format_time(step.entry.at)
+            "claimed": [
+                *([{"what": "created", "at": format_time(carried.created_at)}] if carried else []),
+                *(
+                    {
+                        "what": f"{step.entry.event} ({step.ledger.label})",
+                        "at": format_time(step.entry.at),
+                    }
                     for step in movement.list_steps({"exported", *DECIDED})
-                },
-            },
+                ),
+            ],
             "stamped": _format(carried.find_proven()) if carried else None,
             "index": [f"{step.ledger.label} {step.audited.number}" for step in movement.steps],
             "evidence": [self._cite_stamp(one) for one in stamps],
