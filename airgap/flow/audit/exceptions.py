@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from airgap.flow.audit.join import Movement, Step
+from airgap.flow.audit.join import Movement, MovementStep
 from airgap.flow.audit.material import (
     AuditedEntry,
     AuditedLedger,
@@ -333,7 +333,7 @@ def _find_of_rest(material: AuditMaterial) -> Iterator[AuditException]:
         yield AuditException("root-refused", f"{fingerprint} travels with a bundle.")
 
 
-def _make(movement: Movement, step: Step, kind: str, statement: str) -> AuditException:
+def _make(movement: Movement, step: MovementStep, kind: str, statement: str) -> AuditException:
     where = f"{step.ledger.label}, entry {step.audited.number}: "
     return AuditException(
         kind, where + statement, step.entry.at, movement.bundle, step.ledger, step.audited

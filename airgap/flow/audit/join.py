@@ -20,7 +20,14 @@ from airgap.flow.audit.material import (
 )
 from airgap.format.ledger import Entry
 
-__all__ = ["Movement", "Partner", "Step", "fits_person", "join_movements", "select_movements"]
+__all__ = [
+    "Movement",
+    "MovementStep",
+    "Partner",
+    "fits_person",
+    "join_movements",
+    "select_movements",
+]
 
 Partner = Literal["joined", "confirmed", "no receipt", "not imported", "not exported", "one side"]
 _NOT_MOVED: Final = frozenset({"carried", "unsigned"})
@@ -28,7 +35,7 @@ _NOT_MOVED: Final = frozenset({"carried", "unsigned"})
 _PERSON_DIGITS: Final = 8
 
 
-class Step(NamedTuple):
+class MovementStep(NamedTuple):
     """An entry about a bundle, and the ledger that it is in."""
 
     ledger: AuditedLedger
@@ -45,13 +52,15 @@ class Movement:
     """All that is known of one bundle."""
 
     bundle: str
-    steps: list[Step] = field(default_factory=list)
+    steps: list[MovementStep] = field(default_factory=list)
     receipts: list[AuditedReceipt] = field(default_factory=list)
     carried: AuditedBundle | None = None
     """The bundle itself, or the sealed one that it is in."""
     partner: Partner = "one side"
 
-    def list_steps(self, events: Iterable[str], side: LedgerSide | None = None) -> list[Step]:
+    def list_steps(
+        self, events: Iterable[str], side: LedgerSide | None = None
+    ) -> list[MovementStep]:
         """Return the entries with some events, of one side or of both."""
         wanted = frozenset(events)
         return [
@@ -61,7 +70,7 @@ class Movement:
         ]
 
     @property
-    def decision(self) -> Step | None:
+    def decision(self) -> MovementStep | None:
         """The last entry that says what became of it."""
         decided = self.list_steps(DECIDED)
         passed = [step for step in decided if step.entry.event != "refused"]
@@ -110,7 +119,7 @@ def _join_entries(material: AuditMaterial) -> tuple[dict[str, Movement], dict[st
         if entry.bundle is None or entry.event in _NOT_MOVED:
             continue
         bundle = entry.bundle.hex()
-        movements.setdefault(bundle, Movement(bundle)).steps.append(Step(ledger, audited))
+        movements.setdefault(bundle, Movement(bundle)).steps.append(MovementStep(ledger, audited))
         if entry.event == "sealed" and "index" in entry.documents:
             sealed[entry.documents["index"].hex()] = bundle
     return movements, sealed

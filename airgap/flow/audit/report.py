@@ -10,7 +10,7 @@ from typing import Any, Final
 from airgap.flow.audit.citations import Citations, EvidenceItem
 from airgap.flow.audit.controls import CONTROLS
 from airgap.flow.audit.exceptions import CONTRADICTIONS, KINDS, AuditException, find_exceptions
-from airgap.flow.audit.join import Movement, Step, join_movements, select_movements
+from airgap.flow.audit.join import Movement, MovementStep, join_movements, select_movements
 from airgap.flow.audit.material import (
     DECIDED,
     AuditedBundle,
@@ -189,7 +189,7 @@ class _ReportWriter:
             "attachments": list(carried.attachments) if carried else [],
         }
 
-    def _describe_step(self, step: Step) -> dict[str, Any]:
+    def _describe_step(self, step: MovementStep) -> dict[str, Any]:
         entry = step.entry
         return {
             "ledger": step.ledger.label,
