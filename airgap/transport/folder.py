@@ -23,6 +23,7 @@ _PIECE_BYTES: Final = 1024 * 1024
 class FolderTransport:
     """Files below one folder; no part of a path may be a link."""
 
+    object_lock: None = None
     capabilities = Capabilities(
         resumes_uploads=True, replaces_atomically=True, creates_exclusively=True
     )

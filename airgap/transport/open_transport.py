@@ -18,12 +18,13 @@ from airgap.transport.url import RemoteUrl, Scheme
 if TYPE_CHECKING:
     from airgap.transport.proxy import Proxy
     from airgap.transport.s3.credentials import Profile
-    from airgap.transport.s3.options import S3Options
+    from airgap.transport.s3.options import Lock, S3Options
     from airgap.transport.tls import ClientCertificate
 
 __all__ = [
     "CA_VARIABLES",
     "CONFIG_ONLY",
+    "LOCKS",
     "OPTIONS",
     "TRUST_ANCHORS",
     "Login",
@@ -43,7 +44,8 @@ OPTIONS: Final[Mapping[Scheme, frozenset[str]]] = {
     ),
     "s3": _CLIENT_OPTIONS
     | {"anonymous", "ca", "checksums", "conditional", "credentials", "endpoint", "insecure_http"}
-    | {"profile", "proxy", "proxy_password_env", "region", "timeout", "virtual_hosted"},
+    | {"lock", "profile", "proxy", "proxy_password_env", "region", "retain_days", "timeout"}
+    | {"virtual_hosted"},
     "file": frozenset(),
 }
 """Options by scheme: given in a URL's query, or for a named remote."""
@@ -53,12 +55,16 @@ TRUST_ANCHORS: Final = frozenset(
 )
 """Options that decide which server is trusted, or run programs."""
 
-CONFIG_ONLY: Final = TRUST_ANCHORS | {"proxy", "proxy_password_env"}
+LOCKS: Final = frozenset({"lock", "retain_days"})
+"""Options that make files which nobody can delete for years."""
+
+CONFIG_ONLY: Final = TRUST_ANCHORS | LOCKS | {"proxy", "proxy_password_env"}
 """Options that are never taken from a URL that a person types or receives: its author would choose
-the trust anchors, or a machine to go through."""
+the trust anchors, or a machine to go through, or fill a bucket for years."""
 
 
 _HTTPS: Final = 443
+_DAY_DIGITS: Final = 6
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # with which OpenSSL replaces the system's
 
 Permit = Callable[[str, str], None]
@@ -131,6 +137,27 @@ class _OptionValues:
                 f"{name} cannot be {quote(value)}.", f"Use {' or '.join(choices)}."
             )
         return choices[value]
+
+    def days(self, name: str) -> int:
+        """Return a number of days; 0 without the option."""
+        value = self._options.get(name, "0")
+        if not (value.isascii() and value.isdigit() and len(value) <= _DAY_DIGITS):
+            raise ConfigurationError(
+                f"{name} is not a number of days: {quote(value)}.",
+                f"Give it as in {name}=3650, which is ten years.",
+            )
+        return int(value)
+
+    def lock(self) -> "Lock | None":
+        """Return what keeps files from being deleted; None without the option."""
+        locks: dict[str, Lock] = {
+            "bucket": "bucket",
+            "compliance": "compliance",
+            "governance": "governance",
+        }
+        if "lock" not in self._options:
+            return None
+        return locks[self.choice("lock", {name: name for name in locks})]
 
     def permit_anchors(self, anchors: Mapping[str, str]) -> None:
         """Ask whether what sets options outside the config file may do so; given options count."""
@@ -205,6 +232,8 @@ def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
         conditional=values.flag("conditional", default=True),
         timeout=values.seconds("timeout", 60),
         client=_find_client(values),
+        lock=values.lock(),
+        retain_days=values.days("retain_days"),
     )
     return S3Transport(replace(options, proxy=_choose_proxy(options, values)))
 

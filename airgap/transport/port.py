@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from airgap.errors import TransportError
+from airgap.transport.object_lock import ObjectLock
 
 __all__ = [
     "Capabilities",
@@ -68,6 +69,11 @@ class Transport(Protocol):
     location: str
     """Its URL or path, for messages. It never contains a password."""
     capabilities: Capabilities
+
+    @property
+    def object_lock(self) -> ObjectLock | None:
+        """What keeps files from being deleted before a date (format §37); None without that."""
+        ...
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes, or None if it does not exist.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from airgap.transport.object_lock import ObjectLock
 from airgap.transport.port import Pace, Sink, Stored, Transport
 
 __all__ = ["LimitedTransport", "TokenBucket"]
@@ -55,6 +56,11 @@ class LimitedTransport:
         self.capabilities = inner.capabilities
         self._inner = inner
         self._bucket = bucket
+
+    @property
+    def object_lock(self) -> ObjectLock | None:
+        """Locks and versions; see ``Transport``."""
+        return self._inner.object_lock
 
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""

@@ -15,11 +15,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from airgap.errors import AirgapError, TransportError
 from airgap.transport.least_speed import LEAST_BYTES_PER_SECOND
 from airgap.transport.names import name_part
+from airgap.transport.object_lock import (
+    LockMode,
+    LockSettings,
+    ObjectLock,
+    Retention,
+    Version,
+    VersionPage,
+)
 from airgap.transport.port import (
     Pace,
     ProtocolError,
@@ -101,6 +109,15 @@ class RetryingTransport:
         self._inner = inner
         self._policy = policy
         self._reached = [False] if reached is None else reached
+
+    @property
+    def object_lock(self) -> ObjectLock | None:
+        """Locks and versions, tried again like the rest; see ``Transport``."""
+        return None if self._inner.object_lock is None else _RetryingLock(self)
+
+    def retry_lock(self, act: Callable[[ObjectLock], T]) -> T:
+        """Do something with the locks of the transport that is connected now, until it succeeds."""
+        return self._retry(lambda: act(cast("ObjectLock", self._inner.object_lock)))
 
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""
@@ -256,3 +273,39 @@ class RetryingTransport:
             broken.close()
         del broken
         gc.collect()
+
+
+class _RetryingLock:
+    """Fills ``ObjectLock`` with that of another transport."""
+
+    def __init__(self, transport: RetryingTransport) -> None:
+        self._retry = transport.retry_lock
+
+    def read_settings(self) -> LockSettings:
+        return self._retry(lambda lock: lock.read_settings())
+
+    def read_period(self) -> int | None:
+        return self._retry(lambda lock: lock.read_period())
+
+    def list_versions(self, prefix: str, cursor: tuple[str, str] | None = None) -> VersionPage:
+        return self._retry(lambda lock: lock.list_versions(prefix, cursor))
+
+    def get_version(self, version: Version, sink: Sink, offset: int = 0) -> int:
+        sent = 0
+
+        def count(piece: memoryview) -> None:
+            nonlocal sent
+            sink(piece)
+            sent += len(piece)
+
+        self._retry(lambda lock: lock.get_version(version, count, offset + sent))
+        return sent
+
+    def read_retention(self, name: str, version: str = "") -> Retention | None:
+        return self._retry(lambda lock: lock.read_retention(name, version))
+
+    def retain(self, name: str, until: int, mode: LockMode | None = None) -> Retention:
+        return self._retry(lambda lock: lock.retain(name, until, mode))
+
+    def remove(self, name: str) -> None:
+        self._retry(lambda lock: lock.remove(name))

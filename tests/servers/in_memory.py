@@ -44,6 +44,7 @@ class MemoryFiles:
 class MemoryTransport:
     """Fills ``Transport`` with a ``Shop``. A connection that broke stays broken."""
 
+    object_lock: None = None
     capabilities = Capabilities(
         resumes_uploads=True, replaces_atomically=True, creates_exclusively=True
     )

@@ -1,5 +1,6 @@
 """What every server that speaks S3 is to the contract tests: one bucket, and folders in it."""
 
+import base64
 import hashlib
 import hmac
 import re
@@ -9,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -43,13 +44,14 @@ class S3Server:
     conditional: bool = True
     stranger: S3Keys | None = None
     """Keys that may do nothing; None are nobody's."""
+    bucket: str = BUCKET
 
     def open(self, folder: str, proxy: Proxy | None = None) -> S3Transport:
         return S3Transport(self.options(folder, proxy.port if proxy else self.port))
 
     def options(self, folder: str, port: int) -> S3Options:
         return S3Options(
-            BUCKET,
+            self.bucket,
             folder,
             keys=self.keys,
             endpoint=f"http://127.0.0.1:{port}",
@@ -62,33 +64,53 @@ class S3Server:
         after = ""
         while True:
             query = {"list-type": "2", "prefix": f"{folder}/", "start-after": after}
-            page = self._ask("GET", {name: text for name, text in query.items() if text})
+            page = self.ask("GET", {name: text for name, text in query.items() if text})
             keys = [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", page.decode())]
             if not keys:
                 return found
             for after in keys:
-                found[after.removeprefix(f"{folder}/")] = self._ask("GET", {}, after)
+                found[after.removeprefix(f"{folder}/")] = self.ask("GET", {}, after)
 
     def plant(self, folder: str, name: str, data: bytes) -> None:
-        self._ask("PUT", {}, f"{folder}/{name}", data)
+        self.ask("PUT", {}, f"{folder}/{name}", data)
 
     def unfinished(self) -> list[str]:
         """List uploads in parts that were neither completed nor removed."""
-        listing = self._ask("GET", {"uploads": ""})
+        listing = self.ask("GET", {"uploads": ""})
         return re.findall(r"<UploadId>([^<]*)<", listing.decode())
 
     def proxy(self) -> Proxy:
         return Proxy([self.port])
 
     def make_bucket(self) -> "S3Server":
-        self._ask("PUT", {})
+        self.ask("PUT", {})
         return self
 
-    def _ask(
-        self, method: str, query: Mapping[str, str], key: str = "", data: bytes | None = None
+    def make_locked_bucket(self, name: str, default: str = "") -> "S3Server":
+        """Make another bucket with object lock, perhaps with a default retention of 30 days."""
+        other = replace(self, bucket=name)
+        other.ask("PUT", {}, headers={"x-amz-bucket-object-lock-enabled": "true"})
+        if default:
+            rule = f"<Mode>{default}</Mode><Days>30</Days>"
+            body = (
+                "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>"
+                f"<DefaultRetention>{rule}</DefaultRetention></Rule></ObjectLockConfiguration>"
+            ).encode()
+            digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+            other.ask("PUT", {"object-lock": ""}, "", body, {"content-md5": digest})
+        return other
+
+    def ask(
+        self,
+        method: str,
+        query: Mapping[str, str],
+        key: str = "",
+        data: bytes | None = None,
+        headers: Mapping[str, str] = {},
     ) -> bytes:
         """Ask about the bucket, or one of its objects."""
-        return ask(f"http://127.0.0.1:{self.port}", method, query, self.keys, key, data)
+        server = f"http://127.0.0.1:{self.port}"
+        return ask(server, method, query, self.keys, key, data, headers, self.bucket)
 
 
 def ask(
@@ -98,6 +120,8 @@ def ask(
     keys: S3Keys,
     name: str = "",
     data: bytes | None = None,
+    headers: Mapping[str, str] = {},
+    bucket: str = BUCKET,
 ) -> bytes:
     """Send a request that shares no code with airgap's; AWS signature version 4, in the query."""
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -107,18 +131,20 @@ def ask(
         "X-Amz-Credential": f"{keys.identity}/{scope}",
         "X-Amz-Date": now,
         "X-Amz-Expires": "300",
-        "X-Amz-SignedHeaders": "host",
+        "X-Amz-SignedHeaders": ";".join(sorted({"host", *headers})),
     }
     search = urlencode(sorted({**signed, **query}.items()), quote_via=quote)
     host = server.partition("://")[2]
-    path = quote(f"/{BUCKET}/{name}" if name else f"/{BUCKET}")
-    lines = [method, path, search, f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"]
+    path = quote(f"/{bucket}/{name}" if name else f"/{bucket}")
+    signed_headers = [f"{name}:{text}" for name, text in sorted({"host": host, **headers}.items())]
+    lines = [method, path, search, *signed_headers, "", signed["X-Amz-SignedHeaders"]]
+    lines.append("UNSIGNED-PAYLOAD")
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     key = f"AWS4{keys.secret}".encode()
     for part in [*scope.split("/"), f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"]:
         key = hmac.digest(key, part.encode(), "sha256")
     url = f"{server}{path}?{search}&X-Amz-Signature={key.hex()}"
-    request = urllib.request.Request(url, data, method=method)  # noqa: S310  (http:// on loopback)
+    request = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310  (http:// on loopback)
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         found: bytes = answer.read()
     return found

@@ -23,7 +23,7 @@ from airgap.errors import (
 from airgap.flow import config
 from airgap.printable import quote
 from airgap.transport import url as places
-from airgap.transport.open_transport import CONFIG_ONLY, OPTIONS, TRUST_ANCHORS
+from airgap.transport.open_transport import CONFIG_ONLY, LOCKS, OPTIONS, TRUST_ANCHORS
 from airgap.transport.url import RemoteUrl
 
 __all__ = [
@@ -92,6 +92,8 @@ def _refuse_anchors(url: RemoteUrl) -> RemoteUrl:
 def _describe(option: str) -> str:
     if option in TRUST_ANCHORS:
         return "it decides which server is trusted"
+    if option in LOCKS:
+        return "it makes files that nobody can delete for years"
     return "it sends connections through another machine"
 
 

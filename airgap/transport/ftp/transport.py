@@ -43,6 +43,7 @@ class FtpTransport:
 
     # Most servers, but not all, replace a file when another is renamed to its name; and no command
     # creates a file exclusively.
+    object_lock: None = None
     capabilities = Capabilities(
         resumes_uploads=True, replaces_atomically=False, creates_exclusively=False
     )

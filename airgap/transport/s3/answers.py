@@ -11,7 +11,14 @@ from xml.parsers import expat
 
 from airgap.transport.s3.bucket import PAGE_KEYS, Page
 
-__all__ = ["parse_code", "parse_content_range", "parse_listing", "parse_upload_id"]
+__all__ = [
+    "Texts",
+    "parse_code",
+    "parse_content_range",
+    "parse_listing",
+    "parse_upload_id",
+    "read_texts",
+]
 
 _CODE: Final = re.compile(rb"<Code>([A-Za-z][A-Za-z0-9]{0,39})</Code>")
 _RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
@@ -35,7 +42,7 @@ def parse_listing(body: bytes) -> Page:
     Raises:
         ValueError: it is not one, or has more keys than were requested.
     """
-    texts = _read_texts(body, {_KEY: PAGE_KEYS, _TRUNCATED: 1, _TOKEN: 1})
+    texts = read_texts(body, {_KEY: PAGE_KEYS, _TRUNCATED: 1, _TOKEN: 1})
     if texts.root != _LISTING:
         raise ValueError("not a listing")
     truncated = texts.found[_TRUNCATED] == ["true"]
@@ -51,7 +58,7 @@ def parse_upload_id(body: bytes) -> str:
     Raises:
         ValueError: it has no id.
     """
-    texts = _read_texts(body, {"*/UploadId": 1})
+    texts = read_texts(body, {"*/UploadId": 1})
     if not texts.found["*/UploadId"] or not texts.found["*/UploadId"][0]:
         raise ValueError("no id of an upload")
     return texts.found["*/UploadId"][0]
@@ -70,10 +77,11 @@ def parse_content_range(text: str) -> tuple[int, int, int]:
     return begin, last + 1, size
 
 
-class _Texts:
+class Texts:
     """Collects the texts of some elements, each at most so many times."""
 
     def __init__(self, limits: Mapping[str, int]) -> None:
+        """Take how often the text of each path may come."""
         self.root = ""
         self.found: dict[str, list[str]] = {path: [] for path in limits}
         self._limits = limits
@@ -81,6 +89,7 @@ class _Texts:
         self._text: list[str] | None = None
 
     def start(self, tag: str, _attributes: object) -> None:
+        """Begin an element."""
         self._path.append(tag.rpartition(":")[2])
         self.root = self.root or self._path[0]
         if len(self._path) > _DEEPEST:
@@ -88,10 +97,12 @@ class _Texts:
         self._text = [] if self._name() in self._limits else None
 
     def data(self, text: str) -> None:
+        """Take a piece of text."""
         if self._text is not None:
             self._text.append(text)
 
     def end(self, _tag: str) -> None:
+        """End an element."""
         if self._text is not None:
             texts = self.found[self._name()]
             texts.append("".join(self._text))
@@ -106,8 +117,13 @@ class _Texts:
         return path if path in self._limits else "/".join(["*", *self._path[1:]])
 
 
-def _read_texts(body: bytes, limits: Mapping[str, int]) -> _Texts:
-    texts = _Texts(limits)
+def read_texts(body: bytes, limits: Mapping[str, int]) -> Texts:
+    """Read the texts of elements by their paths, at most so many of each.
+
+    Raises:
+        ValueError: it is not XML, has a document type, or more elements than that.
+    """
+    texts = Texts(limits)
     parser = expat.ParserCreate("utf-8")  # whatever the response declares
     parser.StartElementHandler, parser.EndElementHandler = texts.start, texts.end
     parser.CharacterDataHandler = texts.data

@@ -7,11 +7,16 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from airgap.transport.object_lock import LockSettings, Retention
+
 __all__ = [
     "PAGE_KEYS",
     "PART_BYTES",
     "Body",
     "Bucket",
+    "Head",
+    "ListedVersion",
+    "ListedVersions",
     "Page",
     "ResponseError",
     "choose_part_bytes",
@@ -62,6 +67,36 @@ class Body:
     """A piece is only valid until the next one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a server says of an object."""
+
+    size: int
+    retention: Retention | None = None
+    held: bool = False
+    """Whether it is under a legal hold: it cannot be deleted until that is lifted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """A version of a key, or a delete marker, of which the size is None."""
+
+    key: str
+    id: str
+    is_latest: bool
+    size: int | None
+    tag: str
+    modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersions:
+    """Versions in the order of the server, and where the next page begins: a key and an id."""
+
+    versions: tuple[ListedVersion, ...]
+    cursor: tuple[str, str] | None
+
+
 class Bucket(Protocol):
     """The objects of one bucket.
 
@@ -69,8 +104,8 @@ class Bucket(Protocol):
     connection breaks or stalls, and ``TransportError`` for a response that is not one of S3.
     """
 
-    def size(self, key: str) -> int:
-        """Return the size of an object in bytes."""
+    def head(self, key: str, version: str = "") -> Head:
+        """Return what the server says of an object, by default of its latest version."""
         ...
 
     def list_page(self, prefix: str, after: str, token: str) -> Page:
@@ -80,20 +115,43 @@ class Bucket(Protocol):
         """
         ...
 
-    def get(self, key: str, offset: int, length: int | None) -> Body:
+    def get(self, key: str, offset: int, length: int | None, version: str = "") -> Body:
         """Return the bytes from ``offset`` on, at most ``length``, which is not 0."""
         ...
 
-    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
-        """Store an object; with ``create``, only if there is none."""
+    def put(
+        self, key: str, data: bytes, *, create: bool = False, retention: Retention | None = None
+    ) -> None:
+        """Store an object, locked if so; with ``create``, only if there is none."""
         ...
 
-    def put_parts(self, key: str, blocks: Iterable[bytes], size: int) -> None:
-        """Store an object of ``size`` bytes in parts; those of a failed upload are removed."""
+    def put_parts(
+        self, key: str, blocks: Iterable[bytes], size: int, retention: Retention | None = None
+    ) -> None:
+        """Store an object of ``size`` bytes in parts; those of a failed upload are removed.
+
+        The lock is asked for at the beginning; some servers forget it (docs/adr/0066).
+        """
         ...
 
-    def delete(self, key: str) -> None:
-        """Remove an object."""
+    def delete(self, key: str, version: str = "") -> None:
+        """Remove an object, or one version of it."""
+        ...
+
+    def read_lock_settings(self) -> LockSettings:
+        """Return how the bucket is set up: object lock and versioning."""
+        ...
+
+    def list_versions(self, prefix: str, cursor: tuple[str, str] | None) -> ListedVersions:
+        """Return at most ``PAGE_KEYS`` versions of keys that begin with ``prefix``."""
+        ...
+
+    def get_retention(self, key: str, version: str) -> Retention | None:
+        """Return the lock of a version, by default the latest."""
+        ...
+
+    def put_retention(self, key: str, retention: Retention) -> None:
+        """Set the lock of an object's latest version."""
         ...
 
     def close(self) -> None:

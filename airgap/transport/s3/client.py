@@ -20,12 +20,22 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from airgap.errors import AirgapError, ConfigurationError, TransportError
+from airgap.times import format_time
 from airgap.transport.http import HttpConnection, Response, Route
 from airgap.transport.least_speed import LeastSpeed
+from airgap.transport.object_lock import LockSettings, Retention
 from airgap.transport.port import TransientError
 from airgap.transport.proxy import name_ignored_variable
-from airgap.transport.s3 import answers
-from airgap.transport.s3.bucket import PAGE_KEYS, Body, Page, ResponseError, choose_part_bytes
+from airgap.transport.s3 import answers, lock_answers
+from airgap.transport.s3.bucket import (
+    PAGE_KEYS,
+    Body,
+    Head,
+    ListedVersions,
+    Page,
+    ResponseError,
+    choose_part_bytes,
+)
 from airgap.transport.s3.errors import is_busy
 from airgap.transport.s3.options import S3Options
 from airgap.transport.s3.parts import PartSender
@@ -42,6 +52,7 @@ _STORING_BYTES_PER_SECOND: Final = 64 * 1024  # of a server that was sent everyt
 _INSPECTION: Final = " If the proxy opens TLS to inspect it, have this host exempted."
 _EMPTY: Final = hashlib.sha256().hexdigest()
 _PORTS: Final = {"https": 443, "http": 80}
+_NOT_LOCKED: Final = ("ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration")
 _OK, _PARTIAL, _MULTIPLE_CHOICES, _SERVER_ERROR = 200, 206, 300, 500
 T = TypeVar("T")
 
@@ -69,13 +80,18 @@ class S3Client:
         self._connection = self._make_connection()
         self._part_connections: list[HttpConnection] = []
 
-    def size(self, key: str) -> int:
-        """Return the size of an object; see ``Bucket``."""
-        response = self._send(_Request("HEAD", key))
+    def head(self, key: str, version: str = "") -> Head:
+        """Return what the server says of an object; see ``Bucket``."""
+        response = self._send(_Request("HEAD", key, _name_version(version)))
         self._read(response, 0)
+        try:
+            retention = lock_answers.parse_retention_headers(response.header)
+        except ValueError:
+            raise self._not_s3() from None
         if response.size is None:
             raise self._not_s3()
-        return response.size
+        held = response.header("x-amz-object-lock-legal-hold") == "ON"
+        return Head(response.size, retention, held)
 
     def list_page(self, prefix: str, after: str, token: str) -> Page:
         """Return keys; see ``Bucket``."""
@@ -93,12 +109,12 @@ class S3Client:
         except ValueError:
             raise self._not_s3() from None
 
-    def get(self, key: str, offset: int, length: int | None) -> Body:
+    def get(self, key: str, offset: int, length: int | None, version: str = "") -> Body:
         """Return an object's bytes; see ``Bucket``."""
         ranged = bool(offset) or length is not None
         last = "" if length is None else offset + length - 1
         headers = {"range": f"bytes={offset}-{last}"} if ranged else {}
-        response = self._send(_Request("GET", key, headers=headers))
+        response = self._send(_Request("GET", key, _name_version(version), headers))
         try:
             size, total = (
                 _check_range(response, offset, length) if ranged else _check_whole(response)
@@ -108,17 +124,22 @@ class S3Client:
             raise self._not_s3() from None
         return Body(size, total, response.read_pieces(size, LeastSpeed(self._options.url)))
 
-    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+    def put(
+        self, key: str, data: bytes, *, create: bool = False, retention: Retention | None = None
+    ) -> None:
         """Store an object; see ``Bucket``."""
         headers = {"if-none-match": "*"} if create else {}
-        if self._options.stores_checksums:
-            headers["x-amz-checksum-sha256"] = _checksum(data)
+        headers |= _lock_headers(retention) | self._checksum_headers(data)
         self._read(self._send(_Request("PUT", key, headers=headers, body=data)))
 
-    def put_parts(self, key: str, blocks: Iterable[bytes], size: int) -> None:
+    def put_parts(
+        self, key: str, blocks: Iterable[bytes], size: int, retention: Retention | None = None
+    ) -> None:
         """Store a large object; see ``Bucket``."""
-        checksums = {"x-amz-checksum-algorithm": "SHA256"} if self._options.stores_checksums else {}
-        response = self._send(_Request("POST", key, {"uploads": ""}, checksums))
+        headers = _lock_headers(retention)
+        if self._options.stores_checksums:
+            headers["x-amz-checksum-algorithm"] = "SHA256"
+        response = self._send(_Request("POST", key, {"uploads": ""}, headers))
         try:
             upload = answers.parse_upload_id(self._read(response))
         except ValueError:
@@ -133,14 +154,74 @@ class S3Client:
                 self._read(self._send(removal))
             raise
 
-    def delete(self, key: str) -> None:
-        """Remove an object; see ``Bucket``."""
-        self._read(self._send(_Request("DELETE", key)))
+    def delete(self, key: str, version: str = "") -> None:
+        """Remove an object, or one version of it; see ``Bucket``."""
+        self._read(self._send(_Request("DELETE", key, _name_version(version))))
+
+    def read_lock_settings(self) -> LockSettings:
+        """Return how the bucket is set up; see ``Bucket``."""
+        try:
+            body = self._read(self._send(_Request("GET", query={"object-lock": ""})))
+            enabled, default = lock_answers.parse_lock_settings(body)
+        except ResponseError as error:
+            if error.code not in _NOT_LOCKED:
+                raise
+            enabled, default = False, None
+        except ValueError:
+            raise self._not_s3() from None
+        try:
+            body = self._read(self._send(_Request("GET", query={"versioning": ""})))
+            return LockSettings(enabled, lock_answers.parse_versioning(body), default)
+        except ValueError:
+            raise self._not_s3() from None
+
+    def list_versions(self, prefix: str, cursor: tuple[str, str] | None) -> ListedVersions:
+        """Return versions; see ``Bucket``."""
+        key, version = cursor or ("", "")
+        query = {
+            "max-keys": str(PAGE_KEYS),
+            "prefix": prefix,
+            "key-marker": key,
+            "version-id-marker": version,
+        }
+        query = {"versions": "", **{name: text for name, text in query.items() if text}}
+        response = self._send(_Request("GET", query=query))
+        try:
+            return lock_answers.parse_versions(self._read(response, _LISTING_BYTES))
+        except ValueError:
+            raise self._not_s3() from None
+
+    def get_retention(self, key: str, version: str) -> Retention | None:
+        """Return the lock of a version; see ``Bucket``."""
+        query = {"retention": "", **_name_version(version)}
+        try:
+            return lock_answers.parse_retention(self._read(self._send(_Request("GET", key, query))))
+        except ResponseError as error:
+            if error.code not in _NOT_LOCKED:
+                raise
+            return None
+        except ValueError:
+            raise self._not_s3() from None
+
+    def put_retention(self, key: str, retention: Retention) -> None:
+        """Set the lock of an object's latest version; see ``Bucket``."""
+        body = lock_answers.encode_retention(retention)
+        headers = self._checksum_headers(body)
+        self._read(self._send(_Request("PUT", key, {"retention": ""}, headers, body)))
 
     def close(self) -> None:
         """Close the connections; see ``Bucket``."""
         for connection in (self._connection, *self._part_connections):
             connection.close()
+
+    def _checksum_headers(self, data: bytes) -> dict[str, str]:
+        """Return the checksum to be stored, or where that is not wanted, what a lock demands."""
+        if self._options.stores_checksums:
+            return {"x-amz-checksum-sha256": _checksum(data)}
+        if self._options.lock is None:
+            return {}
+        digest = hashlib.md5(data, usedforsecurity=False).digest()  # of the interface, not for us
+        return {"content-md5": base64.b64encode(digest).decode()}
 
     def _make_connection(self) -> HttpConnection:
         options = self._options
@@ -176,9 +257,9 @@ class S3Client:
         self, connection: HttpConnection, request: "_Request", stopped: threading.Event
     ) -> str:
         """Send a part, again if the connection breaks; return its element in the list of parts."""
-        checksum = _checksum(request.body) if self._options.stores_checksums else ""
-        if checksum:
-            request = replace(request, headers={"x-amz-checksum-sha256": checksum})
+        headers = self._checksum_headers(request.body)
+        checksum = headers.get("x-amz-checksum-sha256", "")
+        request = replace(request, headers=headers)
         tag = self._try(lambda: self._send_once(request, connection), stopped)
         more = f"<ChecksumSHA256>{checksum}</ChecksumSHA256>" if checksum else ""
         number = request.query["partNumber"]
@@ -235,7 +316,7 @@ class S3Client:
 
     def _holds(self, key: str, size: int) -> bool:
         try:
-            return self.size(key) == size
+            return self.head(key).size == size
         except ResponseError:
             return False
 
@@ -399,6 +480,19 @@ def _check_range(response: Response, offset: int, length: int | None) -> tuple[i
     if length is not None and size > length:
         raise ValueError("a longer range")
     return size, total
+
+
+def _name_version(version: str) -> dict[str, str]:
+    return {"versionId": version} if version else {}
+
+
+def _lock_headers(retention: Retention | None) -> dict[str, str]:
+    if retention is None:
+        return {}
+    return {
+        "x-amz-object-lock-mode": retention.mode,
+        "x-amz-object-lock-retain-until-date": format_time(retention.until),
+    }
 
 
 def _checksum(data: bytes) -> str:

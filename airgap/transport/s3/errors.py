@@ -7,12 +7,14 @@ from airgap.transport.port import TransientError
 from airgap.transport.s3.bucket import ResponseError
 from airgap.transport.s3.options import S3Options
 
-__all__ = ["CONFLICTS", "FORBIDDEN", "NOT_FOUND", "PAST_THE_END", "explain", "is_busy"]
+__all__ = ["CONFLICTS", "FORBIDDEN", "HIDDEN", "NOT_FOUND", "PAST_THE_END", "explain", "is_busy"]
 
 FORBIDDEN: Final = (401, 403)
 CONFLICTS: Final = (409, 412)
 NOT_FOUND: Final = 404
 PAST_THE_END: Final = 416
+HIDDEN: Final = 405
+"""To a request for a delete marker."""
 
 _PERMISSIONS: Final = {
     "look at": "s3:GetObject and s3:ListBucket",
@@ -20,6 +22,12 @@ _PERMISSIONS: Final = {
     "list": "s3:ListBucket",
     "write": "s3:PutObject and s3:AbortMultipartUpload",
     "delete": "s3:DeleteObject",
+    "read the settings of": "s3:GetBucketObjectLockConfiguration and s3:GetBucketVersioning",
+    "list the versions of": "s3:ListBucketVersions",
+    "read a version of": "s3:GetObjectVersion",
+    "read the lock of": "s3:GetObjectRetention",
+    "lock": "s3:PutObjectRetention",
+    "delete a version of": "s3:DeleteObjectVersion",
 }
 _FORBIDDEN_HINTS: Final = {
     "SignatureDoesNotMatch": "The secret key is not the one of this access key.",
@@ -50,7 +58,7 @@ def explain(error: ResponseError, verb: str, options: S3Options, name: str) -> A
 
     Args:
         error: its status and code.
-        verb: what was attempted: one of ``look at``, ``read``, ``list``, ``write``, ``delete``.
+        verb: what was attempted: one of ``_PERMISSIONS``.
         options: the bucket.
         name: the name of the object, for a missing one.
     """

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from airgap.errors import ConfigurationError
@@ -12,7 +12,13 @@ from airgap.printable import quote
 from airgap.transport.proxy import Proxy
 from airgap.transport.tls import ClientCertificate
 
-__all__ = ["S3Keys", "S3Options"]
+__all__ = ["MOST_DAYS", "Lock", "S3Keys", "S3Options"]
+
+Lock = Literal["bucket", "compliance", "governance"]
+"""The bucket locks each file by its default retention, or airgap does, in one of S3's modes."""
+
+MOST_DAYS: Final = 36_500
+"""The longest retention that S3 takes, in days."""
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _REGION: Final = re.compile(r"[A-Za-z0-9-]{1,63}")
@@ -81,6 +87,10 @@ class S3Options:
     """The proxy to go through; None connects to the server itself."""
     timeout: float = 60.0
     """Seconds for a connection, for a reply, and between two pieces of data."""
+    lock: Lock | None = None
+    """What keeps the files that are written from being deleted (format §37.1)."""
+    retain_days: int = 0
+    """For how long, unless the bucket says so itself."""
 
     def __post_init__(self) -> None:
         """Check the options before anything is sent.
@@ -103,6 +113,7 @@ class S3Options:
                 f"{quote(self.prefix)} is not a valid folder in a bucket.",
                 "Remove empty parts, dots, and slashes at the ends.",
             )
+        self._check_lock()
         self._check_endpoint()
 
     @property
@@ -129,12 +140,26 @@ class S3Options:
     @property
     def stores_checksums(self) -> bool:
         """Whether to send ``x-amz-checksum-sha256`` to be stored."""
-        return not self.endpoint if self.checksums is None else self.checksums
+        if self.checksums is None:  # S3 demands one for every body that is locked
+            return not self.endpoint or self.lock is not None
+        return self.checksums
 
     @property
     def unencrypted(self) -> bool:
         """Whether the endpoint is ``http://``."""
         return self.server.startswith("http://")
+
+    def _check_lock(self) -> None:
+        if self.lock in (None, "bucket") and self.retain_days:
+            raise ConfigurationError(
+                "retain_days is given, but no lock that it could set the end of.",
+                "Set lock=compliance too; with lock=bucket, the bucket's settings say how long.",
+            )
+        if self.lock in ("compliance", "governance") and not 0 < self.retain_days <= MOST_DAYS:
+            raise ConfigurationError(
+                f"lock={self.lock} needs retain_days, from 1 to {MOST_DAYS:,}.",
+                "Give it as in retain_days=3650, which is ten years.",
+            )
 
     def _check_endpoint(self) -> None:
         if "@" in self.server:  # do not repeat it: it may contain a password

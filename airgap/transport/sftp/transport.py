@@ -36,6 +36,7 @@ _DEFAULT_KEYS: Final = tuple(Path(f"~/.ssh/id_{kind}") for kind in ("ed25519", "
 class SftpTransport:
     """Files below one folder of an SSH server."""
 
+    object_lock: None = None
     capabilities = Capabilities(
         resumes_uploads=True, replaces_atomically=True, creates_exclusively=True
     )
