@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 from airgap.errors import AirgapError
 from airgap.transport.port import Transport
 
-__all__ = ["ConnectionPool", "StoppedError"]
+__all__ = ["ConnectionPool", "StoppedError", "run_in_parallel"]
 
 T = TypeVar("T")
 _Task = tuple[Callable[[Transport], T], "Future[T]"]
@@ -86,6 +86,17 @@ class ConnectionPool(Generic[T]):
         finally:
             with suppress(AirgapError, OSError):
                 connection.close()
+
+
+def run_in_parallel(
+    transport: Transport, count: int, work: Iterable[Callable[[Transport], T]]
+) -> list[T]:
+    """Run functions over at most ``count`` connections; return their results in order."""
+    pool: ConnectionPool[T] = ConnectionPool(transport, count)
+    try:
+        return [future.result() for future in [pool.submit(function) for function in work]]
+    finally:
+        pool.close()
 
 
 def _run_task(work: Callable[[Transport], T], future: "Future[T]", connection: Transport) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from airgap.carrier.depot import Depot
 from airgap.errors import ConflictError, MissingError
 from airgap.flow.bundle.tag import Tag
-from airgap.flow.depot import open_depot
+from airgap.flow.depot import locked, open_depot
 from airgap.flow.depot.open_depot import DamagedBundle
 from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.progress import Progress
@@ -77,8 +77,10 @@ def delete_candidate(depot: Depot, candidate: DeletionCandidate, progress: Progr
 
     Raises:
         TransportError: the depot refused, or it took too long.
-        PolicyError, StorageError: it could not be recorded; nothing was deleted.
+        PolicyError, StorageError: it could not be recorded, or is locked (format §37.5); nothing
+            was deleted.
     """
+    locked.refuse_locked_bundle(depot, candidate.bundle)
     record = EventRecord(
         "deleted",
         bundle=bytes.fromhex(candidate.bundle),
@@ -94,9 +96,15 @@ def delete_bundle(depot: Depot, bundle: str, clock: Clock = CLOCK) -> None:
     """Remove a bundle, its manifest first: from then on no reader sees it.
 
     Raises:
+        StorageError: the server keeps one of its files until a date.
         TransportError: the depot refused, or it took too long.
     """
     files = list_bundle_files(depot, bundle)
+    if (lock := locked.find_lock(depot)) is not None:
+        locked.refuse_locked_bundle(depot, bundle)
+        for name in files:
+            lock.remove(name)
+        return
     for start in range(0, len(files), limits.SWEPT_NAMES):
         batch = files[start : start + limits.SWEPT_NAMES]
         sweep = Sweep(depot, batch, clock)

@@ -6,26 +6,27 @@ a writer has sent and not yet published.
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from airgap.carrier.depot import Depot
-from airgap.errors import AirgapError, CorruptError, MissingError
+from airgap.errors import AirgapError, CorruptError, MissingError, StorageError
+from airgap.flow.depot import locked
 from airgap.flow.depot.delete import list_bundle_files
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.sweep import Clock, Sweep
 from airgap.format import gc_markers, layout, limits, names
 from airgap.format import manifest as manifests
 from airgap.state import manifest_cache
-from airgap.transport.connections import ConnectionPool
+from airgap.transport.connections import run_in_parallel
+from airgap.transport.object_lock import ObjectLock
 from airgap.transport.port import Transport
 
 __all__ = ["GcOptions", "GcResult", "collect_garbage"]
 
-T = TypeVar("T")
 _PREFIX: Final = re.compile(r"[0-9a-f]{2}")
 
 
@@ -64,6 +65,8 @@ def collect_garbage(depot: Depot, options: GcOptions, progress: Progress) -> GcR
         )
     names_there = {*packs, *in_use.bundle_files(), *_list_parts(depot)}
     unreferenced = sorted(name for name in names_there if in_use.is_unreferenced(name))
+    if (lock := locked.find_lock(depot)) is not None:
+        return _collect_locked(depot, lock, unreferenced, options, progress)
     marks = _Marks(depot)
     since = {name: min(marks.since.get(name, options.now), options.now) for name in unreferenced}
     sizes = dict(zip(unreferenced, _read_sizes(depot, unreferenced), strict=True))
@@ -76,6 +79,48 @@ def collect_garbage(depot: Depot, options: GcOptions, progress: Progress) -> GcR
     if removed and not options.dry_run:  # else a file that is sent again would keep its old age
         marks.replace({name: since[name] for name in kept})
     return GcResult(removed, kept)
+
+
+def _collect_locked(
+    depot: Depot,
+    lock: ObjectLock,
+    unreferenced: Sequence[str],
+    options: GcOptions,
+    progress: Progress,
+) -> GcResult:
+    """Remove what nothing needs and what was locked, but is so no more: without sweeps and marks.
+
+    A writer that relies on a file locks it anew after it has published the manifest, and then the
+    server refuses to remove it (format §37.5).
+    """
+    retentions = locked.read_retentions(depot, unreferenced)
+    before = options.now - options.older_than
+    locked.refuse_locked_files(depot.location, retentions, before)
+    sizes = dict(zip(retentions, _read_sizes(depot, list(retentions)), strict=True))
+    expired = {
+        name: sizes[name]
+        for name, retention in retentions.items()
+        if retention and retention.until <= before
+    }
+    if not options.dry_run:
+        expired = dict(_remove_locked(lock, expired, progress))
+    kept = {name: size for name, size in sizes.items() if name not in expired}
+    return GcResult(expired, kept)
+
+
+def _remove_locked(
+    lock: ObjectLock, expired: Mapping[str, int], progress: Progress
+) -> Iterator[tuple[str, int]]:
+    """Remove files, and yield those that are gone. One that was locked anew is left."""
+    progress.begin("removing", len(expired))
+    try:
+        for name, size in expired.items():
+            with suppress(StorageError):
+                lock.remove(name)
+                yield name, size
+            progress.advance(1)
+    finally:
+        progress.end()
 
 
 class _References:
@@ -91,8 +136,10 @@ class _References:
         """Read the manifests that are new."""
         ids = self._depot.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
         new = [name for name in ids if names.is_bundle_id(name) and name not in self._alive]
-        for bundle, needed, files in _run_in_parallel(
-            self._depot, map(partial(_read_references, self._depot), new)
+        for bundle, needed, files in run_in_parallel(
+            self._depot.transport,
+            self._depot.work.jobs,
+            map(partial(_read_references, self._depot), new),
         ):
             self._files[bundle] = files
             if needed is not None:
@@ -168,7 +215,7 @@ def _list_packs(depot: Depot) -> list[str]:
 
         return work
 
-    listings = _run_in_parallel(depot, map(list_folder, folders))
+    listings = run_in_parallel(depot.transport, depot.work.jobs, map(list_folder, folders))
     return [name for listing in listings for name in listing]
 
 
@@ -186,16 +233,7 @@ def _read_sizes(depot: Depot, files: Sequence[str]) -> list[int]:
     def read_size(name: str) -> Callable[[Transport], int]:
         return lambda transport: transport.size(name) or 0
 
-    return _run_in_parallel(depot, map(read_size, files))
-
-
-def _run_in_parallel(depot: Depot, work: Iterable[Callable[[Transport], T]]) -> list[T]:
-    """Run functions over several connections; return their results in order."""
-    pool: ConnectionPool[T] = ConnectionPool(depot.transport, depot.work.jobs)
-    try:
-        return [future.result() for future in [pool.submit(function) for function in work]]
-    finally:
-        pool.close()
+    return run_in_parallel(depot.transport, depot.work.jobs, map(read_size, files))
 
 
 class _Marks:

@@ -8,6 +8,7 @@ from airgap.carrier.depot import Depot
 from airgap.carrier.port import BundleWriter
 from airgap.errors import MissingError
 from airgap.flow.progress import Progress
+from airgap.flow.publishing.retain import retain_files
 from airgap.flow.publishing.stamped_files import leave_out_other_chains
 from airgap.flow.publishing.sweep import Clock, await_sweeps
 from airgap.format import layout, limits
@@ -95,6 +96,7 @@ def count_missing_packs(
 
     None if it is not published (any more): its manifest or one of the files beside it is not there.
     Ask this before saying that a bundle is in a depot, also if another program has put it there.
+    Where the location's options lock files, they are locked now.
 
     Raises:
         TransportError: the depot cannot be read.
@@ -106,7 +108,7 @@ def count_missing_packs(
     await_sweeps(depot, names, clock, progress)
     if not files.issubset(depot.transport.list(folder, limits.FOLDER_NAMES)):
         return None
-    return _count_missing(depot, published.packs)
+    return _count_missing(depot, published.packs) or retain_files(depot, names)
 
 
 def _count_missing(depot: Depot, packs: Sequence[Pack]) -> int:
