@@ -206,7 +206,7 @@ class S3Client:
     def put_retention(self, key: str, retention: Retention) -> None:
         """Set the lock of an object's latest version; see ``Bucket``."""
         body = lock_answers.encode_retention(retention)
-        headers = self._checksum_headers(body)
+        headers = self._checksum_headers(body, is_demanded=True)
         self._read(self._send(_Request("PUT", key, {"retention": ""}, headers, body)))
 
     def close(self) -> None:
@@ -214,11 +214,11 @@ class S3Client:
         for connection in (self._connection, *self._part_connections):
             connection.close()
 
-    def _checksum_headers(self, data: bytes) -> dict[str, str]:
+    def _checksum_headers(self, data: bytes, *, is_demanded: bool = False) -> dict[str, str]:
         """Return the checksum to be stored, or where that is not wanted, what a lock demands."""
         if self._options.stores_checksums:
             return {"x-amz-checksum-sha256": _checksum(data)}
-        if self._options.lock is None:
+        if self._options.lock is None and not is_demanded:
             return {}
         digest = hashlib.md5(data, usedforsecurity=False).digest()  # of the interface, not for us
         return {"content-md5": base64.b64encode(digest).decode()}
