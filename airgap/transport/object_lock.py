@@ -14,7 +14,7 @@ __all__ = [
     "LockMode",
     "LockSettings",
     "ObjectLock",
-    "Retention",
+    "ObjectRetention",
     "Version",
     "VersionPage",
     "iterate_versions",
@@ -27,7 +27,7 @@ LockMode = Literal["COMPLIANCE", "GOVERNANCE"]
 
 
 @dataclass(frozen=True, slots=True)
-class Retention:
+class ObjectRetention:
     """Until when a version cannot be deleted."""
 
     mode: LockMode
@@ -106,7 +106,7 @@ class ObjectLock(Protocol):
         """
         ...
 
-    def read_retention(self, name: str, version: str = "") -> Retention | None:
+    def read_retention(self, name: str, version: str = "") -> ObjectRetention | None:
         """Return until when a version is locked, by default the latest; None if it is not.
 
         Raises:
@@ -114,7 +114,7 @@ class ObjectLock(Protocol):
         """
         ...
 
-    def retain(self, name: str, until: int, mode: LockMode | None = None) -> Retention:
+    def retain(self, name: str, until: int, mode: LockMode | None = None) -> ObjectRetention:
         """Lock a file's latest version until at least then; return how it is locked.
 
         ``mode`` is that of the options, or else of the bucket. A retention is never shortened, and

@@ -24,7 +24,7 @@ from airgap.transport.object_lock import (
     LockMode,
     LockSettings,
     ObjectLock,
-    Retention,
+    ObjectRetention,
     Version,
     VersionPage,
 )
@@ -301,10 +301,10 @@ class _RetryingLock:
         self._retry(lambda lock: lock.get_version(version, count, offset + sent))
         return sent
 
-    def read_retention(self, name: str, version: str = "") -> Retention | None:
+    def read_retention(self, name: str, version: str = "") -> ObjectRetention | None:
         return self._retry(lambda lock: lock.read_retention(name, version))
 
-    def retain(self, name: str, until: int, mode: LockMode | None = None) -> Retention:
+    def retain(self, name: str, until: int, mode: LockMode | None = None) -> ObjectRetention:
         return self._retry(lambda lock: lock.retain(name, until, mode))
 
     def remove(self, name: str) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from airgap.times import format_time
-from airgap.transport.object_lock import LockMode, Retention
+from airgap.transport.object_lock import LockMode, ObjectRetention
 from airgap.transport.s3.lock_answers import parse_retention, parse_retention_headers
 from tests.servers.scripted import Request, Scripted
 from tests.servers.scripted import reply as reply_once
@@ -32,7 +32,7 @@ class Kept:
 
     id: str
     data: bytes | None
-    retention: Retention | None = None
+    retention: ObjectRetention | None = None
 
 
 @dataclass
@@ -52,7 +52,7 @@ class LockedBucket:
     """Whether it keeps the locks that it confirms."""
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
-    def plant(self, key: str, data: bytes | None, retention: Retention | None = None) -> Kept:
+    def plant(self, key: str, data: bytes | None, retention: ObjectRetention | None = None) -> Kept:
         """Write behind the back of airgap."""
         version = Kept(secrets.token_hex(8), data, retention)
         self.versions.setdefault(key, []).insert(0, version)
@@ -199,10 +199,10 @@ class LockedBucket:
                 return one if one.data is not None or hidden else None
         return None
 
-    def _choose_default(self) -> Retention | None:
+    def _choose_default(self) -> ObjectRetention | None:
         if self.default is None or not self.keeps_locks:
             return None
-        return Retention(self.default[0], self.now + self.default[1] * DAY)
+        return ObjectRetention(self.default[0], self.now + self.default[1] * DAY)
 
 
 def error(status: str, code: str) -> bytes:

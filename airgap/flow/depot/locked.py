@@ -14,7 +14,7 @@ from airgap.format import layout
 from airgap.printable import count_text
 from airgap.times import format_time
 from airgap.transport.connections import run_in_parallel
-from airgap.transport.object_lock import ObjectLock, Retention, Version, iterate_versions
+from airgap.transport.object_lock import ObjectLock, ObjectRetention, Version, iterate_versions
 from airgap.transport.port import Transport
 
 __all__ = ["find_lock", "read_retentions", "refuse_locked_bundle", "refuse_locked_files"]
@@ -61,7 +61,7 @@ def refuse_locked_bundle(depot: Depot, bundle: str, clock: Callable[[], float] =
         )
 
 
-def read_retentions(depot: Depot, files: Sequence[str]) -> Mapping[str, Retention | None]:
+def read_retentions(depot: Depot, files: Sequence[str]) -> Mapping[str, ObjectRetention | None]:
     """Return how each of these files is locked; those that are gone are left out."""
     found = run_in_parallel(
         depot.transport, depot.work.jobs, [partial(_read_latest, name) for name in files]
@@ -74,7 +74,7 @@ def read_retentions(depot: Depot, files: Sequence[str]) -> Mapping[str, Retentio
 
 
 def refuse_locked_files(
-    location: str, retentions: Mapping[str, Retention | None], before: int
+    location: str, retentions: Mapping[str, ObjectRetention | None], before: int
 ) -> None:
     """Refuse to collect garbage where all of it is locked, or was until a short time ago.
 
@@ -101,12 +101,12 @@ def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _read_version(version: Version, transport: Transport) -> Retention | None:
+def _read_version(version: Version, transport: Transport) -> ObjectRetention | None:
     lock = transport.object_lock
     return None if lock is None else lock.read_retention(version.name, version.id)
 
 
-def _read_latest(name: str, transport: Transport) -> tuple[bool, Retention | None]:
+def _read_latest(name: str, transport: Transport) -> tuple[bool, ObjectRetention | None]:
     lock = transport.object_lock
     try:
         return True, None if lock is None else lock.read_retention(name)

@@ -1,7 +1,7 @@
 """Files of a depot are locked on a server that keeps them from being deleted (format §37.3).
 
-Whoever relies on a file that is there already locks it anew, after the manifest is published: from
-then on the server itself refuses to delete it. Where files are locked, this stands for the sweeps
+A writer that relies on a file that is there already locks it anew, after the manifest is published:
+from then on the server itself refuses to delete it. Where files are locked, this stands for the sweeps
 of garbage collection (format §23).
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from airgap.transport.object_lock import LockSettings, Retention
+from airgap.transport.object_lock import LockSettings, ObjectRetention
 
 __all__ = [
     "PAGE_KEYS",
@@ -72,7 +72,7 @@ class Head:
     """What a server says of an object."""
 
     size: int
-    retention: Retention | None = None
+    retention: ObjectRetention | None = None
     held: bool = False
     """Whether it is under a legal hold: it cannot be deleted until that is lifted."""
 
@@ -120,13 +120,18 @@ class Bucket(Protocol):
         ...
 
     def put(
-        self, key: str, data: bytes, *, create: bool = False, retention: Retention | None = None
+        self,
+        key: str,
+        data: bytes,
+        *,
+        create: bool = False,
+        retention: ObjectRetention | None = None,
     ) -> None:
         """Store an object, locked if so; with ``create``, only if there is none."""
         ...
 
     def put_parts(
-        self, key: str, blocks: Iterable[bytes], size: int, retention: Retention | None = None
+        self, key: str, blocks: Iterable[bytes], size: int, retention: ObjectRetention | None = None
     ) -> None:
         """Store an object of ``size`` bytes in parts; those of a failed upload are removed.
 
@@ -146,11 +151,11 @@ class Bucket(Protocol):
         """Return at most ``PAGE_KEYS`` versions of keys that begin with ``prefix``."""
         ...
 
-    def get_retention(self, key: str, version: str) -> Retention | None:
+    def get_retention(self, key: str, version: str) -> ObjectRetention | None:
         """Return the lock of a version, by default the latest."""
         ...
 
-    def put_retention(self, key: str, retention: Retention) -> None:
+    def put_retention(self, key: str, retention: ObjectRetention) -> None:
         """Set the lock of an object's latest version."""
         ...
 

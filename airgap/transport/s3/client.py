@@ -23,7 +23,7 @@ from airgap.errors import AirgapError, ConfigurationError, TransportError
 from airgap.times import format_time
 from airgap.transport.http import HttpConnection, Response, Route
 from airgap.transport.least_speed import LeastSpeed
-from airgap.transport.object_lock import LockSettings, Retention
+from airgap.transport.object_lock import LockSettings, ObjectRetention
 from airgap.transport.port import TransientError
 from airgap.transport.proxy import name_ignored_variable
 from airgap.transport.s3 import answers, lock_answers
@@ -125,7 +125,12 @@ class S3Client:
         return Body(size, total, response.read_pieces(size, LeastSpeed(self._options.url)))
 
     def put(
-        self, key: str, data: bytes, *, create: bool = False, retention: Retention | None = None
+        self,
+        key: str,
+        data: bytes,
+        *,
+        create: bool = False,
+        retention: ObjectRetention | None = None,
     ) -> None:
         """Store an object; see ``Bucket``."""
         headers = {"if-none-match": "*"} if create else {}
@@ -133,7 +138,7 @@ class S3Client:
         self._read(self._send(_Request("PUT", key, headers=headers, body=data)))
 
     def put_parts(
-        self, key: str, blocks: Iterable[bytes], size: int, retention: Retention | None = None
+        self, key: str, blocks: Iterable[bytes], size: int, retention: ObjectRetention | None = None
     ) -> None:
         """Store a large object; see ``Bucket``."""
         headers = _lock_headers(retention)
@@ -191,7 +196,7 @@ class S3Client:
         except ValueError:
             raise self._not_s3() from None
 
-    def get_retention(self, key: str, version: str) -> Retention | None:
+    def get_retention(self, key: str, version: str) -> ObjectRetention | None:
         """Return the lock of a version; see ``Bucket``."""
         query = {"retention": "", **_name_version(version)}
         try:
@@ -203,7 +208,7 @@ class S3Client:
         except ValueError:
             raise self._not_s3() from None
 
-    def put_retention(self, key: str, retention: Retention) -> None:
+    def put_retention(self, key: str, retention: ObjectRetention) -> None:
         """Set the lock of an object's latest version; see ``Bucket``."""
         body = lock_answers.encode_retention(retention)
         headers = self._checksum_headers(body, is_demanded=True)
@@ -486,7 +491,7 @@ def _name_version(version: str) -> dict[str, str]:
     return {"versionId": version} if version else {}
 
 
-def _lock_headers(retention: Retention | None) -> dict[str, str]:
+def _lock_headers(retention: ObjectRetention | None) -> dict[str, str]:
     if retention is None:
         return {}
     return {

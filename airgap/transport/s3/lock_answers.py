@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from airgap.times import format_time
-from airgap.transport.object_lock import LockMode, Retention
+from airgap.transport.object_lock import LockMode, ObjectRetention
 from airgap.transport.s3.answers import Texts, read_texts
 from airgap.transport.s3.bucket import PAGE_KEYS, ListedVersion, ListedVersions
 
@@ -55,7 +55,7 @@ def parse_versioning(body: bytes) -> bool:
     return texts.found["*/Status"] == ["Enabled"]
 
 
-def parse_retention(body: bytes) -> Retention | None:
+def parse_retention(body: bytes) -> ObjectRetention | None:
     """Return how a version is locked; None if it is not.
 
     Raises:
@@ -66,21 +66,23 @@ def parse_retention(body: bytes) -> Retention | None:
         raise ValueError("not a retention")
     if not texts.found["*/Mode"]:
         return None
-    return Retention(
+    return ObjectRetention(
         _parse_mode(texts.found["*/Mode"][0]),
         _parse_time("".join(texts.found["*/RetainUntilDate"])),
     )
 
 
-def parse_retention_headers(header: Callable[[str], str]) -> Retention | None:
+def parse_retention_headers(header: Callable[[str], str]) -> ObjectRetention | None:
     """Return what the headers of a response say of a version's lock. Raises ValueError."""
     mode = header("x-amz-object-lock-mode")
     if not mode:
         return None
-    return Retention(_parse_mode(mode), _parse_time(header("x-amz-object-lock-retain-until-date")))
+    return ObjectRetention(
+        _parse_mode(mode), _parse_time(header("x-amz-object-lock-retain-until-date"))
+    )
 
 
-def encode_retention(retention: Retention) -> bytes:
+def encode_retention(retention: ObjectRetention) -> bytes:
     """Write the body of a request that sets a retention."""
     until = format_time(retention.until)
     return (

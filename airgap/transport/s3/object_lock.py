@@ -11,7 +11,7 @@ from airgap.transport import names
 from airgap.transport.object_lock import (
     LockMode,
     LockSettings,
-    Retention,
+    ObjectRetention,
     Version,
     VersionPage,
     iterate_versions,
@@ -47,7 +47,7 @@ class LockedWrites:
         """Whether what is written must be locked."""
         return self._options.lock is not None
 
-    def choose_retention(self, read_settings: Callable[[], LockSettings]) -> Retention | None:
+    def choose_retention(self, read_settings: Callable[[], LockSettings]) -> ObjectRetention | None:
         """Return how an object that is written now has to be locked; None if it need not be.
 
         Raises:
@@ -58,7 +58,7 @@ class LockedWrites:
         if self._lock is None:
             self._lock = _choose_lock(self._options, read_settings())
         mode, days = self._lock
-        return Retention(mode, int(self._clock()) + days * _DAY_SECONDS)
+        return ObjectRetention(mode, int(self._clock()) + days * _DAY_SECONDS)
 
     def choose_mode(self, read_settings: Callable[[], LockSettings]) -> LockMode:
         """Return the mode of the options, or else the bucket's. Raises ConfigurationError."""
@@ -69,7 +69,7 @@ class LockedWrites:
             raise _no_lock(self._options.url)
         return settings.default[0] if settings.default else "COMPLIANCE"
 
-    def choose_header(self, retention: Retention | None) -> Retention | None:
+    def choose_header(self, retention: ObjectRetention | None) -> ObjectRetention | None:
         """Return the lock that a request itself must ask for; None where the bucket gives it."""
         return None if self._options.lock == "bucket" else retention
 
@@ -154,16 +154,16 @@ class S3ObjectLock:
                 sent += len(piece)
         return sent
 
-    def read_retention(self, name: str, version: str = "") -> Retention | None:
+    def read_retention(self, name: str, version: str = "") -> ObjectRetention | None:
         """Return until when a version is locked; see ``ObjectLock``."""
         head = self._read_head(name, version)
         return head.retention or self._get_retention(name, version)
 
-    def retain(self, name: str, until: int, mode: LockMode | None = None) -> Retention:
+    def retain(self, name: str, until: int, mode: LockMode | None = None) -> ObjectRetention:
         """Lock a file until at least then; see ``ObjectLock``."""
         found = self.read_retention(name)
         mode = mode or (found.mode if found else self._writes.choose_mode(self.read_settings))
-        longer = _lengthen(found, Retention(mode, until))
+        longer = _lengthen(found, ObjectRetention(mode, until))
         if longer == found:
             return found
         with self._explaining("lock", name):
@@ -190,7 +190,7 @@ class S3ObjectLock:
         if head.held:
             raise StorageError(
                 f"{file} is under a legal hold of the bucket, and cannot be deleted.",
-                "Whoever set it has to lift it first.",
+                "Lift it with the account that set it.",
             )
         if retention and retention.until > self._writes.now():
             raise StorageError(
@@ -203,7 +203,7 @@ class S3ObjectLock:
         with self._explaining("read the lock of", name):
             return self._bucket.head(self._key(name), version)
 
-    def _get_retention(self, name: str, version: str = "") -> Retention | None:
+    def _get_retention(self, name: str, version: str = "") -> ObjectRetention | None:
         with self._explaining("read the lock of", name):
             return self._bucket.get_retention(self._key(name), version)
 
@@ -218,22 +218,22 @@ class S3ObjectLock:
             if error.status == s3_errors.HIDDEN:  # the latest version is a delete marker
                 raise MissingError(
                     f"{self._options.url}/{name} is hidden by a delete marker.",
-                    f"See `airgap archive doctor {self._options.url}`.",
+                    "Remove the marker by its version id: the file is still there.",
                 ) from None
             raise s3_errors.explain(error, verb, self._options, name) from None
 
 
-def _lengthen(found: Retention | None, wanted: Retention) -> Retention:
+def _lengthen(current: ObjectRetention | None, wanted: ObjectRetention) -> ObjectRetention:
     """Return a retention that is neither shorter nor weaker than either."""
-    if found is None:
+    if current is None:
         return wanted
-    mode: LockMode = "COMPLIANCE" if "COMPLIANCE" in (found.mode, wanted.mode) else "GOVERNANCE"
-    return Retention(mode, max(found.until, wanted.until))
+    mode: LockMode = "COMPLIANCE" if "COMPLIANCE" in (current.mode, wanted.mode) else "GOVERNANCE"
+    return ObjectRetention(mode, max(current.until, wanted.until))
 
 
-def _not_locked(url: str, name: str, found: Retention | None) -> StorageError:
+def _not_locked(url: str, name: str, current: ObjectRetention | None) -> StorageError:
     """Make the error of a server that has confirmed a lock, and has none, or a shorter one."""
-    end = f"only until {format_time(found.until)}" if found else "not at all"
+    end = f"only until {format_time(current.until)}" if current else "not at all"
     return StorageError(
         f"{url}/{name} was written, and the server locks it {end}.",
         "Do not rely on this server for an archive: it confirms locks that it does not keep.",

@@ -15,7 +15,7 @@ from typing import Final
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, CorruptError, StorageError, TransportError
 from airgap.transport import names
-from airgap.transport.object_lock import Retention
+from airgap.transport.object_lock import ObjectRetention
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
 from airgap.transport.s3 import client
 from airgap.transport.s3 import errors as s3_errors
@@ -207,7 +207,7 @@ class S3Transport:
         _pass_on(body, lambda _: None)  # or the connection could not be used again
         return Head(body.total)
 
-    def _choose_retention(self) -> Retention | None:
+    def _choose_retention(self) -> ObjectRetention | None:
         """Return how what is written now has to be locked; the bucket is asked once."""
         return self._locked.choose_retention(self.object_lock.read_settings)
 
@@ -259,7 +259,7 @@ class S3Transport:
     def _set_exclusive(self, *, exclusive: bool) -> None:
         self.capabilities = replace(self.capabilities, creates_exclusively=exclusive)
 
-    def _check_stored(self, name: str, size: int, retention: Retention | None) -> None:
+    def _check_stored(self, name: str, size: int, retention: ObjectRetention | None) -> None:
         """Check that an object has arrived, and is locked, after the server confirmed it."""
         head = self._look_at(name)
         if head is None or head.size != size:
@@ -282,10 +282,10 @@ class S3Transport:
         return s3_errors.explain(error, verb, self._options, name)
 
 
-def _is_enough(found: Retention | None, wanted: Retention) -> bool:
-    if found is None or found.until < wanted.until - SLACK_SECONDS:
+def _is_enough(current: ObjectRetention | None, wanted: ObjectRetention) -> bool:
+    if current is None or current.until < wanted.until - SLACK_SECONDS:
         return False
-    return found.mode in ("COMPLIANCE", wanted.mode)
+    return current.mode in ("COMPLIANCE", wanted.mode)
 
 
 def _pass_on(body: Body, sink: Sink) -> int:

@@ -9,7 +9,7 @@ from airgap.carrier.depot import Depot
 from airgap.errors import MissingError, StorageError
 from airgap.flow.publishing import publish
 from airgap.format.manifest import Pack
-from airgap.transport.object_lock import Retention
+from airgap.transport.object_lock import ObjectRetention
 from tests.servers.fake_locked_s3 import BUCKET, DAY, LockedBucket, serve
 from tests.support import refusals, store_invariants, stores
 from tests.support.sides import Side, Site
@@ -44,7 +44,7 @@ def export(side: Side, site: Site, tag: str = "shop:v1") -> str:
     return bundle
 
 
-def copy(bucket: LockedBucket) -> dict[str, list[tuple[str, Retention | None]]]:
+def copy(bucket: LockedBucket) -> dict[str, list[tuple[str, ObjectRetention | None]]]:
     return {
         key: [(version.id, version.retention) for version in versions]
         for key, versions in bucket.versions.items()
@@ -55,7 +55,7 @@ def end_locks(bucket: LockedBucket, days: int = 2) -> None:
     """Let all locks have ended so many days ago."""
     for versions in bucket.versions.values():
         for version in versions:
-            version.retention = Retention("COMPLIANCE", bucket.now - days * DAY)
+            version.retention = ObjectRetention("COMPLIANCE", bucket.now - days * DAY)
 
 
 def packs(bucket: LockedBucket) -> list[str]:
@@ -83,7 +83,7 @@ def test_a_pack_that_a_later_bundle_shares_is_locked_anew(
     export(small, site)
     before = packs(bucket)
     for versions in bucket.versions.values():
-        versions[0].retention = Retention("COMPLIANCE", bucket.now + DAY)
+        versions[0].retention = ObjectRetention("COMPLIANCE", bucket.now + DAY)
     stores.add_bento(small, "shop:v2", {"src/x": b"2"}, models=["ranker:v1"])
 
     export(small, site, "shop:v2")
@@ -113,7 +113,7 @@ def test_garbage_is_not_collected_while_it_is_locked(
 ) -> None:
     export(small, site)
     key = "depot/packs/00/" + "0" * 64 + ".pack"
-    bucket.plant(key, b"x", Retention("GOVERNANCE", bucket.now + DAY))
+    bucket.plant(key, b"x", ObjectRetention("GOVERNANCE", bucket.now + DAY))
     before = copy(bucket)
 
     ran = refusals.expect_refusal(small, "gc", "@vault", *words, error=StorageError)
@@ -178,7 +178,7 @@ def test_a_pack_that_went_while_a_bundle_was_published_is_written_again(
 ) -> None:
     export(small, site)
     end_locks(bucket)
-    ended = Retention("COMPLIANCE", bucket.now - 2 * DAY)
+    ended = ObjectRetention("COMPLIANCE", bucket.now - 2 * DAY)
     stores.add_bento(small, "shop:v2", {"src/x": b"2"}, models=["ranker:v1"])
     count = publish._count_missing
     removed: list[str] = []

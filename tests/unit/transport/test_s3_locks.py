@@ -14,7 +14,7 @@ from airgap.flow.location.named_remotes import locate
 from airgap.transport.object_lock import (
     LockSettings,
     ObjectLock,
-    Retention,
+    ObjectRetention,
     VersionPage,
     iterate_versions,
 )
@@ -63,7 +63,7 @@ def connect(bucket: LockedBucket) -> Iterator[Connect]:
             transport.close()
 
 
-def find(bucket: LockedBucket, name: str) -> Retention | None:
+def find(bucket: LockedBucket, name: str) -> ObjectRetention | None:
     return bucket.versions[f"top/{name}"][0].retention
 
 
@@ -184,7 +184,7 @@ def test_a_lock_is_extended_and_never_shortened_or_weakened(
     longer = transport.object_lock.retain("file", later)
     same = transport.object_lock.retain("file", later - DAY, "GOVERNANCE")
 
-    assert longer == same == find(bucket, "file") == Retention("COMPLIANCE", later)
+    assert longer == same == find(bucket, "file") == ObjectRetention("COMPLIANCE", later)
 
 
 @pytest.mark.parametrize("default", [None, ("GOVERNANCE", 3)])
@@ -223,7 +223,7 @@ def test_what_is_locked_is_not_deleted_with_any_of_its_versions(
 ) -> None:
     transport = connect()
     bucket.plant("top/file", b"0")
-    bucket.plant("top/file", b"1", Retention("COMPLIANCE", bucket.now + DAY))
+    bucket.plant("top/file", b"1", ObjectRetention("COMPLIANCE", bucket.now + DAY))
     bucket.plant("top/file", None)
 
     with pytest.raises(StorageError, match=r"top/file is locked until \d{4}-.*\(COMPLIANCE\)"):
@@ -236,7 +236,7 @@ def test_what_is_locked_is_not_deleted_with_any_of_its_versions(
 def test_what_is_no_longer_locked_is_deleted_by_its_versions(
     bucket: LockedBucket, connect: Connect
 ) -> None:
-    bucket.plant("top/file", b"0", Retention("COMPLIANCE", bucket.now - 1))
+    bucket.plant("top/file", b"0", ObjectRetention("COMPLIANCE", bucket.now - 1))
     bucket.plant("top/file", None)
     bucket.plant("top/file2", b"0")
 
@@ -416,7 +416,7 @@ def test_years_are_days() -> None:
 
 
 def test_a_retention_is_written_and_read() -> None:
-    retention = Retention("COMPLIANCE", 2_000_000_000)
+    retention = ObjectRetention("COMPLIANCE", 2_000_000_000)
 
     assert lock_answers.parse_retention(lock_answers.encode_retention(retention)) == retention
     assert lock_answers.parse_retention(b"<Retention/>") is None
