@@ -1,8 +1,8 @@
 """Files of a depot are locked on a server that keeps them from being deleted (format §37.3).
 
 A writer that relies on a file that is there already locks it anew, after the manifest is published:
-from then on the server itself refuses to delete it. Where files are locked, this stands for the sweeps
-of garbage collection (format §23).
+from then on the server itself refuses to delete it. Where files are locked, this stands for the
+sweeps of garbage collection (format §23).
 """
 
 import time
