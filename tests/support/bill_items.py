@@ -5,7 +5,8 @@ import json
 import struct
 import zipfile
 from collections.abc import Mapping
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from airgap.bom.bill import Bill, BilledItem
 from airgap.bom.documents import list_documents
@@ -13,6 +14,9 @@ from airgap.bom.facts import FactsBuilder
 from airgap.format import manifest as manifests
 from airgap.format.kinds import required_reader
 from tests.support import forge
+
+if TYPE_CHECKING:
+    from cyclonedx.validation.json import JsonStrictValidator
 
 COMMIT: Final = "0123456789abcdef0123456789abcdef01234567"
 
@@ -125,3 +129,16 @@ LICENCE_TEXTS: Final = {
         ),
     }.items()
 }
+
+
+def validate(text: str, version: str) -> object:
+    """Return what the strict validator of cyclonedx-python-lib finds wrong with a bill, or None."""
+    return _make_validator(version).validate_str(text)
+
+
+@cache
+def _make_validator(version: str) -> "JsonStrictValidator":
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator  # takes a second to import
+
+    return JsonStrictValidator(SchemaVersion.from_version(version))

@@ -40,6 +40,14 @@ class Measuring:
         self._without_news = Counter[str]()
         self._turns = Counter[str]()
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        """Measure what importing runs in one process only: it is the same in all."""
+        self._switch(on=os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0")
+        result = yield
+        self._switch(on=True)
+        return result
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         name = name_variants(item)
