@@ -1,7 +1,7 @@
 """Which tests are measured for coverage: that takes as long again as the tests themselves.
 
 A test with many variants is measured until some in a row have reached no new line. So is a file of
-tests, and of the rest one test in four, until one reaches a new line. What is reported is therefore
+tests, and of the rest one test in eight, until one reaches a new line. So what is reported is
 the least that the tests cover. ``AIRGAP_TEST_COVERAGE=all`` measures all tests.
 """
 
@@ -14,13 +14,13 @@ from typing import Final
 import pytest
 from coverage import Coverage
 
-ENOUGH: Final = 12
+ENOUGH: Final = 6
 """So many variants of a test in a row reach no new line before the others are not measured."""
 
-ENOUGH_OF_A_FILE: Final = 6
+ENOUGH_OF_A_FILE: Final = 4
 """So many tests of a file in a row reach no new line before most of the others are not measured."""
 
-ONE_OF: Final = 4
+ONE_OF: Final = 8
 """Of the others, one of so many is measured."""
 
 REPEATING: Final = re.compile(
