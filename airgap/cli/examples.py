@@ -476,4 +476,14 @@ airgap ledger cosign next.consistency --name audit.example/laptop-3 \
 airgap ledger export -o ledger-2026
 # Give them what is new since the last time
 airgap ledger export --since last.checkpoint -o ledger-since
+# Read everything in an archive, and keep the signed result in it
+airgap archive check /srv/archive --sign recorder.key
+# Read a part each night, of what nobody has read for 90 days
+airgap archive check /srv/archive \
+    --sample 5% --older-than 90d --sign recorder.key
+# Put the results of all machines together
+airgap archive merge results/*.json \
+    --archive /srv/archive --sign recorder.key
+# Say only whether all shards are good
+airgap archive merge 1.json 2.json 3.json
 """)

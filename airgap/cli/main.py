@@ -73,6 +73,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "unseal": ("unseal", "Take the bundle out of a sealed one, to inspect or approve it."),
     "attach": ("attach", "Let a file travel with a bundle, such as evidence of others."),
     "evidence": ("evidence", "Collect what speaks of a bundle, for other programs."),
+    "archive": ("archive", "Keep bundles for years, with holds and what is known of them."),
     "timestamp": ("timestamp", "Have an authority prove by when signatures existed."),
     "audit": ("audit", "Write a report for auditors, with evidence that they check themselves."),
     "bom": ("bom", "Write the bill of materials of a bundle, or of what is installed."),

@@ -130,3 +130,14 @@ AUDIT_LEDGERS = 16
 AUDIT_ENTRIES = 200_000  # of all ledgers together
 AUDIT_RECEIPTS = 100_000
 AUDIT_PROOFS = 1_000  # entries that have a proof of their own in the evidence folder
+
+# Checks of an archive (format §36).
+SHARDS = 4096
+CHECK_BYTES = 2 * MIB  # the statement of a result
+CHECK_FILE_BYTES = 4 * MIB  # in its envelope
+ARCHIVE_PACKS = 2_000_000  # of one shard
+CHECK_PROBLEMS = 1000  # that a result lists
+CHECK_NEEDED_BY = 10  # bundles that it names for one pack
+SEED_CHARACTERS = 64
+ARCHIVE_INDEX_BYTES = 256 * MIB
+RENEWALS = 99  # of one day

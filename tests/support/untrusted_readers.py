@@ -29,6 +29,7 @@ from airgap.format import (
     attachment,
     attestation,
     bundle_statement,
+    check_files,
     envelope,
     files,
     image,
@@ -44,7 +45,9 @@ from airgap.format import (
     want,
     wheelhouse,
 )
+from airgap.format.check_result import encode_check
 from airgap.format.inventory import Item
+from airgap.format.read_check import decode_check
 from airgap.format.read_receipt import decode_receipt
 from airgap.format.receipt import encode_receipt
 from airgap.format.wheelhouse import normalize_name
@@ -59,6 +62,7 @@ from tests.support import (
     archive_readers,
     bom_readers,
     bundle_readers,
+    checks,
     closure_items,
     composed_readers,
     config_readers,
@@ -370,6 +374,25 @@ READERS: dict[str, Reader] = {
                 attestation.Attestation(DIGEST, "scanner", "reject", 9, name="licence")
             ),
         ],
+    ),
+    "result of a check": Reader(
+        lambda raw: encode_check(decode_check(raw)),
+        (CorruptError,),
+        lambda: [
+            encode_check(check)
+            for check in (
+                checks.make_check(),
+                checks.make_bad_check(),
+                checks.make_sampled(),
+                checks.make_merged(),
+            )
+        ],
+        (b'"shard"', b'"1/1"', b'"sample"', b"null", b'"packsRead"', b'"FAILED"', b"[]", b"0"),
+    ),
+    "list of a check": Reader(
+        lambda raw: check_files.encode_digests(check_files.decode_digests(raw, 40, "it")),
+        (CorruptError,),
+        lambda: [bytes(range(96)), b""],
     ),
     "receipt": Reader(
         lambda raw: encode_receipt(decode_receipt(raw)),

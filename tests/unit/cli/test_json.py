@@ -43,6 +43,7 @@ BELOW: Final = {
     "env": ("create", "list", "run", "remove"),
     "image": ("build", "list", "push", "save"),
     "ledger": ("checkpoint", "consistency", "cosign", "export", "prove", "verify"),
+    "archive": ("check",),  # merge: tests/integration/archive, where the root names a recorder
     # approve: tests/integration/receipts, where the pinned root names the recorder
     "receipt": ("accept", "holds", "list", "note", "show"),
 }
@@ -227,6 +228,7 @@ def lines(
         "bom": [depot, "-o", tmp_path / "bill.json"],
         "licenses": [depot, "--policy", policy],
         "timestamp": [depot],
+        "archive check": [depot],
         "waive": [depot, *waived, *key],
         "remote add": ["gateway", "sftp://host/depot"],
         "remote list": [],

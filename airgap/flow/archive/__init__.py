@@ -1,0 +1,1 @@
+"""Archives: bundles are taken in, held, and let go (format §35)."""
