@@ -35,7 +35,7 @@ __all__ = [
 
 
 class CommandLine(str):
-    """A line of an error's details that is to be copied to a shell; it is printed on one row."""
+    """A line that is to be copied to a shell or into a file; it is printed on one row."""
 
     __slots__ = ()
 

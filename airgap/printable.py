@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 __all__ = [
+    "count_columns",
     "count_text",
     "cut_text",
     "duration_text",
@@ -174,6 +175,15 @@ def wrap_text(text: str, columns: int, *, indent: str, breaks_words: bool = Fals
         if not rest:
             return rows
         row, start = indent + rest, len(indent)
+
+
+def count_columns(text: str) -> int:
+    """Count the columns of a terminal that a printable text takes.
+
+    >>> count_columns("ab"), count_columns("模型")
+    (2, 4)
+    """
+    return len(text) if text.isascii() else sum(map(_count_columns, text))
 
 
 def _count_columns(char: str) -> int:

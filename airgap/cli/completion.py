@@ -17,6 +17,7 @@ from click.shell_completion import (
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
 from airgap.cli.terminal import print_text
+from airgap.errors import CommandLine
 
 __all__ = ["VARIABLE", "answer_shell", "command"]
 
@@ -78,7 +79,8 @@ def command(*, shell: str) -> Result:
     """
     made = _SHELLS[shell](click.Group(), {}, _PROGRAM, VARIABLE)
     script = made.source().strip("\n")
-    return Result({"shell": shell, "script": f"{script}\n"}, script.split("\n"))
+    lines = map(CommandLine, script.split("\n"))
+    return Result({"shell": shell, "script": f"{script}\n"}, lines)
 
 
 def answer_shell(program: click.Group) -> None:

@@ -8,7 +8,7 @@ from airgap.cli import terminal
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.passphrases import passphrase_options, read_new_passphrase
-from airgap.errors import UsageError
+from airgap.errors import CommandLine, UsageError
 
 
 @click.command(cls=HelpCommand)
@@ -75,7 +75,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     ]
     if begun.lacks:
         lines += ["", f"Add this to {begun.config}, which has such sections already:"]
-        lines += [f"    {line}" for line in begun.lacks]
+        lines += [CommandLine(f"    {line}") for line in begun.lacks]
     data = {
         "site": begun.root.root.site,
         "new": begun.is_new,

@@ -18,7 +18,7 @@ from typing import Any, Final
 import click
 
 from airgap.errors import CommandLine, ConfigurationError
-from airgap.printable import make_printable, wrap_text
+from airgap.printable import count_columns, make_printable, wrap_text
 
 __all__ = [
     "ClaimLine",
@@ -45,7 +45,6 @@ _LAST_STANDARD_DESCRIPTOR: Final = 2
 _COLUMNS: Final = 80
 _LEAST_COLUMNS: Final = 20
 _CHOSEN: Final = ["auto"]
-_ID: Final = re.compile("(?:SHA256:)?[0-9a-f]{40,}")
 _COMMAND: Final = re.compile(r"(?:^ *|: )airgap\b")
 """Where a command begins that a line ends with."""
 _CONTINUES: Final = " \\"
@@ -90,10 +89,10 @@ def print_line(line: Line, *, err: bool = False) -> None:
         return
     parts: tuple[str | Styled, ...] = (line,) if isinstance(line, str) else line
     text, columns = _join_parts(parts), measure_columns(err=err)
-    if isinstance(line, CommandLine) or not columns or not _has_cut_id(text, columns):
+    if isinstance(line, CommandLine) or not columns or count_columns(text) <= columns:
         _echo("".join(map(_render, parts)), err=err)
         return
-    text, first = _lay_out_ids(text, columns), parts[0]
+    text, first = _lay_out(text, columns), parts[0]
     start = _join_parts(parts[:1])
     if isinstance(first, Styled) and text.startswith(start):
         text = _render(first) + text.removeprefix(start)
@@ -107,7 +106,9 @@ def print_error_line(text: str, *, indent: str = "  ", colour: str | None = None
     """
     line, columns = make_printable(text), measure_columns(err=True)
     rows = wrap_text(line, columns, indent=indent) if columns else [line]
-    _echo("\n".join(click.style(row, fg=colour, bold=bool(colour)) for row in rows), err=True)
+    _echo(
+        "\n".join(click.style(row, fg=colour, bold=bool(colour) or None) for row in rows), err=True
+    )
 
 
 def measure_columns(*, err: bool) -> int:
@@ -236,15 +237,11 @@ def _join_parts(parts: Sequence[str | Styled]) -> str:
     return "".join(make_printable(part if isinstance(part, str) else part.text) for part in parts)
 
 
-def _has_cut_id(line: str, columns: int) -> bool:
-    """Tell whether a terminal would break a line inside an id, such as a digest."""
-    return any(
-        match.start() // columns != (match.end() - 1) // columns for match in _ID.finditer(line)
-    )
+def _lay_out(line: str, columns: int) -> str:
+    """Break a line at spaces, so that words stay whole; a command can still be copied to a shell.
 
-
-def _lay_out_ids(line: str, columns: int) -> str:
-    """Break a line at spaces, so that ids stay whole; a command can still be copied to a shell."""
+    A terminal would break it anywhere: in an id, or in "3.1 MB".
+    """
     margin = " " * min(len(line) - len(line.lstrip(" ")), columns // 2)
     is_command = _COMMAND.search(line)
     width = columns - len(_CONTINUES) if is_command else columns

@@ -453,11 +453,17 @@ def test_no_file_gets_the_number_of_a_closed_stream() -> None:
             ["ok  the digest is", "    " + 64 * "c"],
         ),
         (CommandLine(f"  hf download org/mini --revision {'d' * 64}"), None),
-        (f"  {'word ' * 20}", None),
+        (
+            "Writing to /media/usb/depot (ext4, /dev/sdb1, 71.9 GB free). Peak disk use is 1.1 MB.",
+            [
+                "Writing to /media/usb/depot (ext4, /dev/sdb1, 71.9 GB free). Peak disk use is",
+                "    1.1 MB.",
+            ],
+        ),
         (f"a/very/long/path/to/packs/{'e' * 64}.pack", None),
     ],
 )
-def test_a_line_breaks_at_spaces_where_an_id_would_be_cut(
+def test_a_line_that_is_too_long_breaks_at_spaces(
     line: Line,
     rows: list[str] | None,
     monkeypatch: pytest.MonkeyPatch,
