@@ -16,17 +16,19 @@ from urllib.parse import unquote_to_bytes
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, PKCS11Error, TokenFlag
+from pkcs11.exceptions import PinIncorrect, PinInvalid, PinLenRange
 from pkcs11.types import Session, Token
 
 from airgap.errors import AirgapError, ConfigurationError, NotTrustedError, UsageError
 from airgap.format.root import Key
 from airgap.signing.private_keys import read_secret
 from airgap.signing.public_keys import CURVES, encode_ecdsa, make_key
-from airgap.signing.signer import Passphrase, Signer
+from airgap.signing.signer import GivenPassphrase, Passphrase, Signer
 
 __all__ = ["MODULE_VARIABLE", "TokenAddress", "TokenSigner", "parse", "read_public_key"]
 
 MODULE_VARIABLE: Final = "AIRGAP_PKCS11_MODULE"
+_WRONG_PIN: Final = (PinIncorrect, PinInvalid, PinLenRange)
 _ATTRIBUTES: Final = frozenset(
     {"token", "serial", "object", "id", "type", "module-path", "pin-source"}
 )
@@ -68,10 +70,13 @@ class TokenSigner(Signer):
         """
         self._address = address
         with _open_token(address) as token:
-            self._pin = _read_pin(token, address, passphrase)
-            with token.open(user_pin=self._pin) as session:
-                _find_object(session, address, "PRIVATE_KEY")
-                super().__init__(_read_public_half(session, address))
+            self._pin, source = _read_pin(token, address, passphrase)
+            try:
+                with token.open(user_pin=self._pin) as session:
+                    _find_object(session, address, "PRIVATE_KEY")
+                    super().__init__(_read_public_half(session, address))
+            except _WRONG_PIN as error:
+                raise _make_pin_error(address, source) from error
 
     def _sign_bytes(self, message: bytes) -> bytes:
         hashed = self.key.algorithm in CURVES
@@ -178,11 +183,8 @@ def _open_token(address: TokenAddress) -> Iterator[Token]:
 def _explain(address: TokenAddress, error: Exception) -> AirgapError:
     """Turn an error of the module into one that tells what to do."""
     name = type(error).__name__
-    if name in {"PinIncorrect", "PinInvalid", "PinLenRange"}:
-        return ConfigurationError(
-            f"The PIN for the {address} is wrong.",
-            "Be careful: most tokens lock after three wrong PINs.",
-        )
+    if isinstance(error, _WRONG_PIN):
+        return _make_pin_error(address, "")
     if name == "PinLocked":
         return ConfigurationError(
             f"The {address} is locked after too many wrong PINs.",
@@ -195,13 +197,30 @@ def _explain(address: TokenAddress, error: Exception) -> AirgapError:
     )
 
 
-def _read_pin(token: Token, address: TokenAddress, passphrase: Passphrase) -> object:
-    """Return the PIN, or pkcs11's marker if it is typed on the token's own keypad."""
+def _make_pin_error(address: TokenAddress, source: str) -> ConfigurationError:
+    """Say that a PIN is wrong, and where it came from if nobody typed it."""
+    named = f", from {source}," if source else ""
+    check = f"Check what {source} holds before you try again" if source else "Be careful"
+    return ConfigurationError(
+        f"The PIN for the {address}{named} is wrong.",
+        f"{check}: most tokens lock after three wrong PINs.",
+    )
+
+
+def _read_pin(token: Token, address: TokenAddress, passphrase: Passphrase) -> tuple[object, str]:
+    """Return the PIN, and its source if nobody types it.
+
+    It is pkcs11's marker if it is typed on the token's own keypad.
+    """
     if token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH:
-        return pkcs11.PROTECTED_AUTH
-    pin = read_secret(address.pin_source) if address.pin_source else passphrase(f"the {address}")
+        return pkcs11.PROTECTED_AUTH, ""
+    if address.pin_source:
+        pin, source = read_secret(address.pin_source), f"the file {address.pin_source}"
+    else:
+        pin = passphrase(f"the {address}")
+        source = pin.source if isinstance(pin, GivenPassphrase) else ""
     try:
-        return pin.rstrip(b"\r\n").decode()
+        return pin.rstrip(b"\r\n").decode(), source
     except UnicodeDecodeError as error:
         raise ConfigurationError("The PIN is not UTF-8.", "Check where it comes from.") from error
 

@@ -16,7 +16,7 @@ from airgap.format.root import ALGORITHMS, Key
 from airgap.signing import key_files, pkcs8, public_keys
 from airgap.signing.openssl_mode import UNAVAILABLE, is_fips_enforced
 from airgap.signing.public_keys import CURVES, make_key
-from airgap.signing.signer import GivenPassphrase, Passphrase, Signer
+from airgap.signing.signer import GivenPassphrase, Passphrase, Signer, WrongPassphraseError
 
 __all__ = [
     "FIPS_PASSPHRASE_BYTES",
@@ -284,7 +284,7 @@ def _unreadable_key_error(path: Path, size: int, secret: bytes | None) -> Config
             f"Check what {secret.source} holds.{note}",
         )
     if secret is not None:
-        return ConfigurationError(
+        return WrongPassphraseError(
             f"The passphrase for {path} is wrong.", f"Check it, and type it again.{note}"
         )
     return ConfigurationError(

@@ -11,7 +11,7 @@ from airgap.format.envelope import PAYLOAD_TYPES, Envelope, Purpose, signed_byte
 from airgap.format.root import Key
 from airgap.signing.public_keys import verifies
 
-__all__ = ["GivenPassphrase", "Passphrase", "Signer"]
+__all__ = ["GivenPassphrase", "Passphrase", "Signer", "WrongPassphraseError"]
 
 Passphrase = Callable[[str], bytes]
 """Returns the passphrase of a key file or the PIN of a token; called only if one is needed.
@@ -32,6 +32,10 @@ class GivenPassphrase(bytes):
         made = super().__new__(cls, secret)
         made.source = source
         return made
+
+
+class WrongPassphraseError(ConfigurationError):
+    """A person typed the wrong passphrase of a key file, and may type it again."""
 
 
 class Signer(ABC):

@@ -8,7 +8,7 @@ from airgap.errors import ConfigurationError, UsageError
 from airgap.format.root import ALGORITHMS, Key
 from airgap.sealing import identity_files
 from airgap.signing import open_signer, private_keys
-from airgap.signing.signer import GivenPassphrase, Passphrase, Signer
+from airgap.signing.signer import GivenPassphrase, Passphrase, Signer, WrongPassphraseError
 
 __all__ = [
     "ALGORITHMS",
@@ -18,6 +18,7 @@ __all__ = [
     "NewKey",
     "Passphrase",
     "Signer",
+    "WrongPassphraseError",
     "choose_kind",
     "export_public",
     "generate_identity",

@@ -236,7 +236,24 @@ def test_a_wrong_pin_is_told_before_anything_is_written(
     )
 
     assert "The PIN for the key" in ran.err
+    assert "from the variable AIRGAP_PASSPHRASE, is wrong." in ran.err
     assert not (tmp_path / "depot").exists()
+
+
+def test_a_wrong_pin_names_the_file_that_it_came_from(
+    pin: Box, small: Side, tmp_path: Path
+) -> None:
+    source = tmp_path / "pin"
+    source.write_text("1234\n")
+    source.chmod(0o600)
+    key = f"{pin.key('builder-256')};pin-source={source}"
+
+    ran = refusals.expect_refusal(
+        small, "export", "shop:v1", "-o", tmp_path / "depot", "--key", key, error=ConfigurationError
+    )
+
+    assert f"from the file {source}, is wrong." in ran.err
+    assert f"Check what the file {source} holds" in ran.err
 
 
 @pytest.mark.parametrize("told", [b"", b"\xff\xff", b"9" * 400])
@@ -333,7 +350,7 @@ def test_a_keypad_on_the_token_asks_instead_of_airgap() -> None:
 
     address = pkcs11_token.parse("object=a;module-path=/m.so")
 
-    assert pkcs11_token._read_pin(Keypad(), address, never) is pkcs11.PROTECTED_AUTH
+    assert pkcs11_token._read_pin(Keypad(), address, never)[0] is pkcs11.PROTECTED_AUTH
 
 
 def test_a_process_of_its_own_signs_with_a_token(pin: Box, depot: Path, small: Side) -> None:

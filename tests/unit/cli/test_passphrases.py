@@ -124,11 +124,25 @@ def test_a_wrong_passphrase_names_the_descriptor_that_it_came_from(
 def test_a_wrong_passphrase_that_was_typed_has_no_source(
     locked_key: Path, depot: Path, connected: Side
 ) -> None:
-    ran = run_at_terminal(connected, "sign", depot, "--key", locked_key, answers=[(OLD, "wrong\n")])
+    words = ("sign", depot, "--key", locked_key)
+
+    ran = run_at_terminal(connected, *words, answers=[(OLD, "wrong\n")] * 3, columns=300)
 
     assert ran.code == 3
     assert "from" not in ran.err
     assert "type it again" in ran.err
+    assert ran.err.count("is wrong.") == 3
+
+
+def test_a_wrong_passphrase_may_be_typed_again(
+    locked_key: Path, depot: Path, connected: Side
+) -> None:
+    words = ("sign", depot, "--key", locked_key)
+    answers = [(OLD, "wrong\n"), (OLD, f"{SECRET}\n"), ("as builder?", "y\n")]
+
+    ran = run_at_terminal(connected, *words, answers=answers)
+
+    assert ran.code == 0
 
 
 def test_a_key_that_is_not_encrypted_asks_for_none(
