@@ -26,9 +26,14 @@ __all__ = [
 ]
 
 PREFIX: Final = "AIRGAP_"
-GENERAL: Final = ("AIRGAP_HOME", "AIRGAP_CONFIG", "AIRGAP_COLOR", "AIRGAP_DEPOT")
+GENERAL: Final = (
+    *("AIRGAP_HOME", "AIRGAP_CONFIG", "AIRGAP_COLOR", "AIRGAP_DEPOT", "AIRGAP_IDENTITY"),
+    *("AIRGAP_PKCS11_MODULE", "AIRGAP_RECORDER_KEY"),
+)
 """Variables that belong to no option of a command."""
 SECRET: Final = ("AIRGAP_PASSPHRASE", "AIRGAP_PASSWORD")
+_NAME_VARIABLES: Final = ("PASSWORD_ENV", "PASSPHRASE_ENV")
+"""Ends of the names of variables that name another variable."""
 _VALUES: Final = (bool, int, float, str, Path, list, tuple)
 _HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
 _KEY: Final = re.compile(r"""\s*["']?([\w-]+)["']?\s*=""")
@@ -228,7 +233,7 @@ def find_unknown_variables(
     """Yield the variables whose names begin as airgap's do, and which no option has."""
     known = {variable for option in options for variable in option.variables}
     known |= {*GENERAL, *SECRET}
-    named = {value for name, value in environment.items() if name.endswith("PASSWORD_ENV")}
+    named = {value for name, value in environment.items() if name.endswith(_NAME_VARIABLES)}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known | named:
             hint = suggest(name, sorted(known))

@@ -199,3 +199,14 @@ def test_a_remote_is_listed_with_its_options(isolated: Side) -> None:
     listed = isolated.run("remote", "list").out
 
     assert listed == "@vendor  sftp://host/x\n  user = bob\n  identity = /etc/id\n"
+
+
+def test_a_variable_that_no_option_has_is_not_called_a_problem(
+    isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AIRGAP_PKCS11_MODULE", "AIRGAP_IDENTITY", "AIRGAP_RECORDER_KEY", "AIRGAP_OURS"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AIRGAP_SIGN_PASSPHRASE_ENV", "AIRGAP_OURS")
+
+    assert isolated.run("config", "show", "--json").json["problems"] == []
+    assert isolated.run("list").err == ""
