@@ -79,7 +79,7 @@ class ArchiveReader:
         if bundle is None or self._next.size > limits.MANIFEST_BYTES:
             raise self._wrong("does not begin with a manifest")
         self._bundle = bundle
-        raw = self._takemake_member()
+        raw = self._take_member()
         while self._read_signature(f"{layout.BUNDLES}/{bundle}/"):
             pass
         return bundle, raw
@@ -101,7 +101,7 @@ class ArchiveReader:
         roots: dict[int, bytes] = {}
         envelopes: dict[int, list[bytes]] = {}
         for version, is_root in self._root_members():
-            data = self._takemake_member()
+            data = self._take_member()
             if is_root:
                 roots[version] = data
             else:
@@ -200,7 +200,7 @@ class ArchiveReader:
             if left < 0 or size > limits.MODEL_SIGNATURE_BYTES or file <= last:
                 raise self._wrong("has overlong signatures of models, or not in order")
             last = file
-            self._model_signatures[file] = self._takemake_member()
+            self._model_signatures[file] = self._take_member()
 
     def _file_below(self, prefix: str) -> str:
         name = self._next.name
@@ -214,7 +214,7 @@ class ArchiveReader:
         count = sum(other == role for other, _ in (*self._envelopes, *self._attestations))
         if self._next.size > limit or count >= limits.ENVELOPES:
             raise self._wrong("has an overlong signature, or too many of them")
-        return self._takemake_member()
+        return self._take_member()
 
     def _is_padding(self) -> bool:
         """Tell whether the next member is the padding, which is there once at most."""
@@ -260,12 +260,17 @@ class ArchiveReader:
 
     def _advance(self) -> None:
         """Read the next member's header."""
-        header = tar.parse_header(self._read(tar.BLOCK))
+        try:
+            header = tar.parse_header(self._read(tar.BLOCK))
+        except CorruptError as error:
+            raise CorruptError(
+                f"{self.location} is not a .airgap file, or is damaged or cut off.", error.hint
+            ) from error
         self._next = _Member(*header) if header else _END
         if header is None and self._read(tar.BLOCK) != bytes(tar.BLOCK):
             raise self._wrong("does not end as it should")
 
-    def _takemake_member(self) -> bytes:
+    def _take_member(self) -> bytes:
         """Take the member that was announced whole, and read the header of the next one."""
         data = self._take(self._next.size)
         self._advance()

@@ -20,11 +20,13 @@ from airgap.format.manifest import Pack
 from airgap.printable import list_some
 from airgap.transport.folder import FolderTransport
 
-__all__ = ["DepotReader", "DepotWriter", "list_bundles", "open_folder"]
+__all__ = ["DepotReader", "DepotWriter", "list_bundles", "open_folder", "suggest_folder"]
 
 _SHOWN_BUNDLES: Final = 3
 _SEARCHED_FOLDERS: Final = 100
 """Of a folder without a bundle: those in it that are looked into for one."""
+_SEARCHED_ABOVE: Final = 3
+"""Of a folder without a bundle: those above it; a bundle's folder is two below its depot."""
 
 
 def open_folder(folder: Path) -> Depot:
@@ -63,11 +65,14 @@ def list_bundles(folder: Path, prefix: str = "") -> list[str]:
     try:
         return open_folder(folder).list_bundles(prefix)
     except MissingError as error:
-        raise MissingError(error.message, _suggest_folder(folder, error.hint)) from error
+        raise MissingError(error.message, suggest_folder(folder, error.hint)) from error
 
 
-def _suggest_folder(folder: Path, hint: str) -> str:
-    """Say what may have been meant: the folder above a depot, or above volumes, is easily given."""
+def suggest_folder(folder: Path, hint: str) -> str:
+    """Say what may have been meant by a folder without bundles; ``hint`` if nothing is near.
+
+    The folder above a depot or above volumes is easily given, and one in a depot.
+    """
     bundles = _list_inside(folder)
     if any(path.name.startswith("volume-") for path in bundles):
         return f"It holds volumes of one: name them all, as in {folder}/volume-*."
@@ -77,7 +82,16 @@ def _suggest_folder(folder: Path, hint: str) -> str:
     if bundles:
         paths = ", ".join(list_some(list(map(str, bundles)), _SHOWN_BUNDLES))
         return f"Give a depot or an archive in it: {paths}."
+    for above in folder.absolute().parents[:_SEARCHED_ABOVE]:
+        if _is_folder(above / layout.BUNDLES) and _is_folder(above / layout.PACKS):
+            return f"Give the depot that it lies in: {above}."
     return hint
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(OSError):
+        return path.is_dir()
+    return False
 
 
 def _list_inside(folder: Path) -> list[Path]:

@@ -165,7 +165,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.cli.signers import load_signer
     from airgap.flow.exporting import export, naming
     from airgap.flow.exporting.bases import parse_bases
+    from airgap.flow.exporting.select import require_items
     from airgap.flow.exporting.want import read_want
+    from airgap.format.kinds import BENTO, MODEL
 
     wanted = read_want(want) if want else None
     if wanted and not (tags or models or closure):
@@ -173,15 +175,18 @@ def command(  # noqa: PLR0913  (one argument per option)
     media = read_volume_options(output, volume_size, volumes, parity, read_back=verify_after_write)
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
+    key = None if dry_run else require_key(key)
+    new = naming.NewFile(tags, models, format_name)
+    target = naming.parse_target(output, new) if output else None
+    require_items({BENTO.name: tags, MODEL.name: models})
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    signer = None if dry_run else load_signer(require_key(key), ask)
+    signer = load_signer(key, ask) if key else None
     sign_models = not dry_run and model_signature_key
     model_signer = load_signer(sign_models, ask) if sign_models else None
-    new = naming.NewFile(tags, models, format_name)
     request = export.ExportRequest(
         tags,
         models,
-        naming.parse_target(output, new) if output else None,
+        target,
         [signer] if signer else [],
         terms,
         closure=closure,

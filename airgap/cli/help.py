@@ -113,10 +113,10 @@ def _name_topics(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     for name in names:
         if is_short:
             yield name, _OWN
-        elif (
-            name in ("channel", "want", "licence_policy") and "waivers" in names
-        ):  # what an import accepts
+        elif name in _OF_IMPORTS and "waivers" in names:
             yield name, _TOPICS["waivers"]
+        elif name == "identities" and "seal" in names:  # it opens the bundles that one builds on
+            yield name, _TOPICS["seal"]
         else:
             yield name, _TOPICS.get(name, _OWN)
 

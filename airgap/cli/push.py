@@ -95,12 +95,18 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.depot.push import PushRequest, push
     from airgap.flow.describe.bundle import describe_bundle
     from airgap.flow.disk_use import describe_peak
-    from airgap.flow.location.location import parse_depot
+    from airgap.flow.exporting.select import require_items
+    from airgap.flow.location.destination import require_folder_above
+    from airgap.flow.location.location import LocalDepot, parse_depot
 
     location = parse_depot(depot)
+    kind = "model" if is_model else "bento"
+    if isinstance(location, LocalDepot):
+        require_folder_above(location.path)
+    require_items({kind: [tag]})
     ask = read_passphrase(passphrase_env, passphrase_fd)
     request = PushRequest(
-        "model" if is_model else "bento",
+        kind,
         tag,
         location,
         load_signer(key, ask),

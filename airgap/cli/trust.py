@@ -62,8 +62,10 @@ def init(
             "Give both: `airgap trust init ROOT --system --group airgap`.",
         )
     location = parse_location(root)
-    require_location(location)  # before a person types a fingerprint
+    require_location(location)
     make_folder = None if group is None else prepare_system_folder(group)
+    if fingerprint is None and terminal.can_ask():
+        pin.require_roots(location, connector)  # before a person types it
     typed = _ask_fingerprint() if fingerprint is None else fingerprint
     accepted, folder, is_new = pin.pin_root(location, typed, connector, make_folder)
     verb = "now trusts" if is_new else "trusts already, and still,"

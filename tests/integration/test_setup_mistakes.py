@@ -7,11 +7,18 @@ import pytest
 from airgap import keys
 from airgap.cli import terminal
 from airgap.cli.passphrases import read_new_passphrase
-from airgap.errors import ConfigurationError, MissingError, StorageError, UsageError
+from airgap.errors import (
+    ConfigurationError,
+    ConflictError,
+    CorruptError,
+    MissingError,
+    StorageError,
+    UsageError,
+)
 from airgap.flow.exporting.builders import refuse_unaccepted
 from airgap.format import root as roots
 from airgap.signing import private_keys
-from tests.support import refusals
+from tests.support import refusals, store_invariants
 from tests.support.sides import Side, Site, make_site
 from tests.support.terminal import run_at_terminal
 
@@ -285,3 +292,89 @@ def test_a_key_without_its_passphrase_is_one_error(
         keys.load(tmp_path / "k.key")
 
     assert refused.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("export", "shopp", "-o", "depot"), "The bento shopp is not in"),
+        (("export", "shop", "-o", "none/depot"), "does not exist; nothing was written."),
+        (("push", "shopp", "depot"), "The bento shopp is not in"),
+        (("push", "shop", "none/depot"), "does not exist; nothing was written."),
+    ],
+)
+def test_what_needs_no_key_is_refused_before_a_passphrase_is_asked_for(
+    words: tuple[str, ...],
+    message: str,
+    small: Side,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(private_keys, "_ROUNDS", 1)
+    monkeypatch.setenv("SECRET_OF_TEST", "a long passphrase")
+    told = ("--passphrase-env", "SECRET_OF_TEST")
+    assert small.run("key", "generate", "k", "--dir", tmp_path, *told).code == 0
+    *line, output = words
+
+    refused = refusals.expect_refusal(
+        small, *line, tmp_path / output, "--key", tmp_path / "k.key", error=MissingError
+    )
+
+    assert message in refused.json["error"]["message"]
+
+
+def test_a_fingerprint_is_not_asked_for_where_no_root_is(
+    site: Site, depot: Path, tmp_path: Path
+) -> None:
+    fresh = Side(tmp_path / "fresh")
+    fresh.top.mkdir()
+
+    key = run_at_terminal(fresh, "trust", "init", site.key())
+    inside = run_at_terminal(fresh, "trust", "init", depot / "bundles", columns=300)
+
+    assert key.code == CorruptError.exit_code
+    assert inside.code == MissingError.exit_code
+    assert f"Give the depot that it lies in: {depot}." in inside.err
+    assert "first line" not in key.err + inside.err
+    assert not (fresh.state / "trust").exists()
+
+
+def test_a_fingerprint_is_not_asked_for_where_another_site_is_trusted(
+    isolated: Side, other: Site
+) -> None:
+    before = store_invariants.content(isolated.state)
+
+    ran = run_at_terminal(isolated, "trust", "init", other.root)
+
+    assert ran.code == ConflictError.exit_code
+    assert "first line" not in ran.err
+    assert store_invariants.content(isolated.state) == before
+
+
+@pytest.mark.parametrize("command", ["import", "verify", "inspect"])
+def test_a_tag_in_the_place_of_a_location_is_recognized(command: str, isolated: Side) -> None:
+    ran = refusals.expect_refusal(isolated, command, "shop:v1", error=MissingError)
+
+    assert "airgap pull shop:v1 DEPOT" in ran.json["error"]["hint"]
+
+
+def test_a_folder_in_a_depot_and_one_above_it_name_the_depot(isolated: Side, depot: Path) -> None:
+    runs = [
+        refusals.expect_refusal(isolated, *words, error=MissingError)
+        for words in (
+            ("import", depot / "packs"),
+            ("verify", next((depot / "bundles").iterdir())),
+            ("list", depot.parent),
+        )
+    ]
+
+    assert all(str(depot) in ran.json["error"]["hint"] for ran in runs)
+
+
+def test_a_file_that_is_not_an_archive_is_named(isolated: Side, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"milk\n" * 200)
+
+    ran = refusals.expect_refusal(isolated, "import", path, error=CorruptError)
+
+    assert ran.json["error"]["message"].startswith(f"{path} is not a .airgap file")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from airgap.carrier.depot import Depot
+from airgap.carrier.local_depot import suggest_folder
 from airgap.errors import (
     AirgapError,
     ConfigurationError,
@@ -92,9 +93,10 @@ def list_depot(
 def _make_empty_error(location: DepotLocation, tag: Tag | None) -> MissingError:
     """Say that a depot is empty or not there; a person may have named an item instead."""
     if not isinstance(location, LocalDepot) or location.path.exists():
-        return MissingError(
-            f"{location} holds no bundles.", "Check the path, or push one with `airgap push`."
-        )
+        hint = "Check the path, or push one with `airgap push`."
+        if isinstance(location, LocalDepot):
+            hint = suggest_folder(location.path, hint)
+        return MissingError(f"{location} holds no bundles.", hint)
     hint = "Check the path, and that the medium is mounted."
     with suppress(AirgapError):
         text = str(location.path)

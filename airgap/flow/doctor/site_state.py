@@ -167,7 +167,7 @@ def check_keys(here: Path) -> Iterator[Finding]:
 
 
 def _check_expiry(trusted: Root, pinned: str, now: int) -> Iterator[Finding]:
-    pin = f"This machine trusts site {trusted.site}, root version {trusted.version}, {pinned}"
+    pin = f"This machine trusts root {pinned} of site {trusted.site}, version {trusted.version}"
     remedy = "Ask the holder of the site's root key for the next version of the root."
     end = trusted.not_after
     if end is None:

@@ -10,7 +10,7 @@ from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import SourceFile
 
-__all__ = ["Source", "select_items"]
+__all__ = ["Source", "require_items", "select_items"]
 
 
 def select_items(
@@ -39,6 +39,18 @@ def select_items(
         other = merged.get(source.key)
         merged[source.key] = source if other is None else _merge(other, source)
     return [merged[key] for key in sorted(merged)]
+
+
+def require_items(tags: Mapping[Kind, Sequence[str]]) -> None:
+    """Require that items are there, by their names alone, before a person types a passphrase.
+
+    Raises:
+        UsageError: one is not a tag.
+        MissingError: one is not installed.
+    """
+    for kind, texts in tags.items():
+        for tag in texts:
+            _parse_reference(kind, tag)
 
 
 def _parse_reference(kind: Kind, tag: str) -> Reference:

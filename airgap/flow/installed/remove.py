@@ -103,7 +103,7 @@ def plan_removal(names: Sequence[ItemName], *, force: bool) -> RemovalPlan:
         raise ConflictError(
             f"{needed[0]}.",
             "Nothing was removed. Remove what needs it too, or give --force.",
-            needed,
+            needed if len(needed) > 1 else (),
         )
     return replace(_make_plan(chosen, remembered), is_forced=force)
 

@@ -2,13 +2,14 @@
 
 import errno
 import io
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
@@ -34,6 +35,9 @@ from airgap.format import root as roots
 from airgap.printable import count_text
 
 __all__ = ["is_kit", "open_readers", "require_location", "require_path"]
+
+_TAG: Final = re.compile(r"[A-Za-z0-9_.\-]+:[A-Za-z0-9_.\-]+")
+"""``name:version``, which also is a path, of a file in this folder."""
 
 
 def open_readers(location: Location, connector: Connector) -> list[BundleReader]:
@@ -74,10 +78,18 @@ def require_path(path: Path) -> Path:
         MissingError: it is not.
     """
     if not path.exists():
-        raise MissingError(
-            f"{path} is not there.", "Check the path, and that the medium is mounted."
-        )
+        raise MissingError(f"{path} is not there.", _suggest_location(path))
     return path
+
+
+def _suggest_location(path: Path) -> str:
+    """Say what to check; a person may have named an item in the place of a location."""
+    if _TAG.fullmatch(str(path)):
+        return (
+            "This is the tag of an item, and a location is needed: a depot or a .airgap file, such"
+            f" as /media/usb/depot. To take one item from a depot, run `airgap pull {path} DEPOT`."
+        )
+    return "Check the path, and that the medium is mounted."
 
 
 def is_kit(location: Location) -> bool:

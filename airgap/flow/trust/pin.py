@@ -12,6 +12,7 @@ from airgap.carrier.archive_start import is_archive
 from airgap.errors import (
     ConflictError,
     CorruptError,
+    MissingError,
     NotTrustedError,
     StorageError,
     UsageError,
@@ -37,7 +38,7 @@ from airgap.signing.trust import Verified
 from airgap.state import pinned_root
 from airgap.state.state_folder import state_folder
 
-__all__ = ["Update", "normalize_fingerprint", "pin_root", "update_root"]
+__all__ = ["Update", "normalize_fingerprint", "pin_root", "require_roots", "update_root"]
 
 
 def pin_root(
@@ -67,15 +68,40 @@ def pin_root(
         make_folder()
     pinned = pinned_root.load_root()
     if pinned is not None and pinned.fingerprint != expected:
-        raise ConflictError(
-            f"This machine already trusts the root {pinned.fingerprint}.",
-            "To take a newer root of the same site, run `airgap trust update`. To trust another"
-            f" site instead, remove {state_folder() / 'trust'} and run this again.",
-        )
+        raise _make_conflict_error(pinned)
     if pinned is None:
         history.begin_history(verified.value)
     folder = _save(verified, envelopes, pinned)
     return verified.value, folder, pinned is None
+
+
+def require_roots(location: Location, connector: Connector = LOCAL) -> None:
+    """Require that a root is there that can be pinned here, before a person types a fingerprint.
+
+    Nothing is trusted for it. What is not on this machine, or can be read only once, is not read.
+
+    Raises:
+        CorruptError: the file is not a root.
+        ConflictError: this machine has pinned a root that is not there.
+        MissingError, UsageError: there are no roots.
+    """
+    if not isinstance(location, LocalDepot | ArchiveFile) or location.path.is_fifo():
+        return
+    chosen, signed_roots = _read_roots(location, connector)
+    if chosen:
+        for root in signed_roots:
+            roots.decode(root.raw)
+    pinned = pinned_root.load_root()
+    if pinned and pinned.fingerprint not in {roots.fingerprint(root.raw) for root in signed_roots}:
+        raise _make_conflict_error(pinned)
+
+
+def _make_conflict_error(pinned: pinned_root.PinnedRoot) -> ConflictError:
+    return ConflictError(
+        f"This machine already trusts the root {pinned.fingerprint}.",
+        "To take a newer root of the same site, run `airgap trust update`. To trust another site"
+        f" instead, remove {state_folder() / 'trust'} and run this again.",
+    )
 
 
 def _count_differences(root: SignedRoot, fingerprint: str) -> int:
@@ -223,7 +249,11 @@ def _read_roots(location: Location, connector: Connector) -> tuple[bool, list[Si
     """Read the roots there; tell whether it is one that a person chose, not all that travel."""
     match location:
         case LocalDepot(path):
-            return False, local_depot.open_folder(path).read_roots()
+            try:
+                return False, local_depot.open_folder(path).read_roots()
+            except MissingError as error:
+                hint = local_depot.suggest_folder(path, error.hint)
+                raise MissingError(error.message, hint) from error
         case RemoteDepot():
             with closing(connector.open_depot(location)) as depot:
                 return False, depot.read_roots()
