@@ -8,30 +8,39 @@ from airgap.scan.verdicts import Unreadable
 __all__ = ["PIECE", "Budget", "Content"]
 
 PIECE: Final = 1024 * 1024
-_STEPS: Final = 1_500_000
-_UNPACKED: Final = 256 * 1024 * 1024
+_STEPS_OF_SMALL: Final = 300_000
+_STEPS_OF_LARGE: Final = 1_000_000
+_BYTES_PER_STEP: Final = 12
+_UNPACKED_PER_STEP: Final = 96
 _WINDOW: Final = 64 * 1024
+_WINDOW_STEPS: Final = 16
 
 
 class Budget:
-    """What one file may cost: steps that are followed, and bytes that are unpacked."""
+    """The steps that the gate follows in one file (format §32.2).
 
-    def __init__(self, steps: int = _STEPS, unpacked: int = _UNPACKED) -> None:
-        """Begin with all of it."""
-        self._steps = steps
-        self.unpacked = unpacked
+    A step takes some millionths of a second, and what it leaves in memory has about a hundred
+    bytes. So the budget bounds time and memory, whatever is in the file.
+    """
 
-    def spend_step(self) -> None:
-        """Count an operation, a field or a member; raises Unreadable when they were too many."""
-        self._steps -= 1
-        if self._steps < 0:
-            raise Unreadable("it has more operations than the gate follows")
+    def __init__(self, steps: int = _STEPS_OF_LARGE) -> None:
+        """Begin with so many steps."""
+        self.steps = steps
+
+    @classmethod
+    def of_file(cls, size: int) -> "Budget":
+        """Return the budget of a file of ``size`` bytes."""
+        return cls(min(_STEPS_OF_SMALL + size // _BYTES_PER_STEP, _STEPS_OF_LARGE))
+
+    def spend(self, steps: int = 1) -> None:
+        """Count operations, fields, members; raises Unreadable when they were too many."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise Unreadable("it has more in it than the gate follows")
 
     def spend_unpacked(self, size: int) -> None:
         """Count bytes that are unpacked; raises Unreadable when they were too many."""
-        self.unpacked -= size
-        if self.unpacked < 0:
-            raise Unreadable(f"it unpacks to more than {_UNPACKED:,} bytes")
+        self.spend(-(-size // _UNPACKED_PER_STEP))
 
 
 class Content:
@@ -54,6 +63,7 @@ class Content:
             return self._window[begin : begin + size]
         if size > _WINDOW // 2:
             return self._read_stream(offset, size)
+        self.budget.spend(_WINDOW_STEPS)  # or a file that leads to and fro is read for hours
         self._window = self._read_stream(offset, min(_WINDOW, self.size - offset))
         self._window_start = offset
         return self._window[:size]
@@ -90,3 +100,8 @@ class Content:
     def of_bytes(cls, data: bytes, budget: Budget) -> "Content":
         """Return the content of bytes in memory."""
         return cls(io.BytesIO(data), 0, len(data), budget)
+
+    @classmethod
+    def of_memory(cls, stream: io.BytesIO, budget: Budget) -> "Content":
+        """Return the content of a stream in memory, which is not copied."""
+        return cls(stream, 0, stream.getbuffer().nbytes, budget)

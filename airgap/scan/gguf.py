@@ -49,7 +49,7 @@ class _GgufReader:
 
     def read_number(self, width: int) -> int:
         """Return an unsigned number."""
-        self._content.budget.spend_step()
+        self._content.budget.spend()
         data = self._content.read_exactly(self._offset, width)
         self._offset += width
         return int.from_bytes(data, "little")

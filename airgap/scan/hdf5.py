@@ -68,7 +68,7 @@ class _ObjectWalk:
         self._seen: set[int] = set()
 
     def _read(self, form: str, offset: int) -> tuple[int, ...]:
-        self._content.budget.spend_step()
+        self._content.budget.spend()
         return struct.unpack(form, self._content.read_exactly(offset, struct.calcsize(form)))
 
     def follow_object(self, offset: int, depth: int, cached: tuple[int, ...]) -> None:

@@ -31,6 +31,7 @@ __all__ = ["judge_file"]
 
 _DEEPEST: Final = 3
 _LONGEST: Final = 300
+_FILE_STEPS: Final = 20
 _NATIVE: Final = (
     *(b"\x7fELF", b"\0asm", b"BC\xc0\xde", b"!<arch>\n", b"\xca\xfe\xba\xbe"),
     *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"MZ"),
@@ -55,7 +56,7 @@ def judge_file(name: str, stream: BinaryIO, size: int) -> Judgment:
     follow is refused, with the reason, and so is what makes the gate fail.
     """
     try:
-        judgment = _judge(name, Content(stream, 0, size, Budget()), 0)
+        judgment = _judge(name, Content(stream, 0, size, Budget.of_file(size)), 0)
         return replace(judgment, reasons=tuple(map(_make_printable, judgment.reasons)))
     except Unreadable as error:
         return refused("unknown", _make_printable(str(error)))
@@ -72,6 +73,7 @@ def _judge(name: str, content: Content, depth: int) -> Judgment:
     """Judge a file, or a member of an archive at some depth."""
     if depth > _DEEPEST:
         raise Unreadable("archives are nested too deeply")
+    content.budget.spend(_FILE_STEPS)
 
     def judge_member(member: str, part: Content) -> Judgment:
         return _judge(member, part, depth + 1)

@@ -1,17 +1,24 @@
 """Files that are packed as a whole: unpacked once into memory, up to a limit."""
 
 import bz2
+import io
 import lzma
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from airgap.scan.contents import PIECE, Content
 from airgap.scan.pickle_values import demand
 from airgap.scan.verdicts import Unreadable
 
-__all__ = ["UNKNOWN_PACKERS", "find_packer", "is_packed_for_joblib", "unpack"]
+__all__ = [
+    "UNKNOWN_PACKERS",
+    "find_packer",
+    "is_packed_for_joblib",
+    "unpack",
+    "unpack_piece",
+]
 
 UNKNOWN_PACKERS: Final = {
     b"ZF": "joblib before 0.10",
@@ -25,7 +32,7 @@ UNKNOWN_PACKERS: Final = {
 _JOBLIB: Final = re.compile(rb"ZF[0-9A-Fa-fxX_+\s-]{17}|\x04\x22\x4d\x18")
 """A file of joblib before 0.10, which has a number to the base of 16, and one of LZ4."""
 _BEGINNING: Final = 1024
-_LARGEST: Final = 64 * 1024 * 1024
+_DICTIONARY: Final = 33 * 1024 * 1024
 
 
 class _Unpacker(Protocol):
@@ -41,7 +48,7 @@ class _Unpacker(Protocol):
 _UNPACKERS: Final[dict[bytes, tuple[str, Callable[[], _Unpacker]]]] = {
     b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(31)),
     b"BZh": ("bzip2", bz2.BZ2Decompressor),
-    b"\xfd7zXZ\0": ("xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST)),
+    b"\xfd7zXZ\0": ("xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_DICTIONARY)),
 }
 
 
@@ -74,23 +81,33 @@ def _begins_packed(unpacker: _Unpacker, start: bytes) -> bool:
 
 
 def _open_lzma() -> _Unpacker:
-    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LARGEST)
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_DICTIONARY)
+
+
+def unpack_piece(unpacker: _Unpacker, packed: bytes) -> Iterator[bytes]:
+    """Unpack some bytes, no more at a time than a piece: a few bytes may unpack to very many."""
+    is_more = True
+    while is_more and not unpacker.eof:
+        piece = unpacker.decompress(packed, PIECE)
+        yield piece
+        packed = getattr(unpacker, "unconsumed_tail", b"")  # others keep it themselves
+        is_more = len(piece) == PIECE or bool(packed) or not getattr(unpacker, "needs_input", True)
 
 
 def unpack(content: Content, packer: str) -> Content:
     """Return what is packed; raises Unreadable when it is too large, or followed by something."""
     makers: dict[str, Callable[[], _Unpacker]] = {**dict(_UNPACKERS.values()), "lzma": _open_lzma}
     unpacker = makers.get(packer, zlib.decompressobj)()
-    data = bytearray()
+    unpacked = io.BytesIO()
     try:
         for offset in range(0, content.size, PIECE):
             demand(not unpacker.eof, f"something follows what {packer} has packed")
-            data += unpacker.decompress(content.read(offset, PIECE), _LARGEST + 1 - len(data))
-            demand(len(data) <= _LARGEST, f"it unpacks to more than {_LARGEST:,} bytes")
+            for piece in unpack_piece(unpacker, content.read(offset, PIECE)):
+                content.budget.spend_unpacked(len(piece))
+                unpacked.write(piece)
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise Unreadable(f"it is not packed by {packer}: {error}") from error
     demand(
         unpacker.eof and not unpacker.unused_data, f"{packer} ends at another place than the file"
     )
-    content.budget.spend_unpacked(len(data))
-    return Content.of_bytes(bytes(data), content.budget)
+    return Content.of_memory(unpacked, content.budget)

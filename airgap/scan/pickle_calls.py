@@ -10,7 +10,7 @@ from math import prod
 from typing import Final
 
 from airgap.scan.filled_classes import FILLED_CLASSES
-from airgap.scan.pickle_operations import Data
+from airgap.scan.pickle_operations import Data, Text
 from airgap.scan.pickle_values import (
     Arguments,
     Gathering,
@@ -29,6 +29,7 @@ from airgap.scan.verdicts import Unreadable
 
 __all__ = ["WRAPPER", "call", "find_named", "make_empty"]
 
+_MOST_ARGUMENTS: Final = 16
 _OBJECT: Final = ("builtins", "object")
 _RECONSTRUCTORS: Final = frozenset({("copyreg", "_reconstructor"), ("copy_reg", "_reconstructor")})
 _DICTS: Final = frozenset({("sklearn.utils._bunch", "Bunch")})
@@ -125,6 +126,7 @@ def call(called: object, arguments: object) -> object:
     name = ".".join(called.pair)
     if check is None:
         raise Unreadable(f"it calls {name}")
+    demand(len(arguments.items) <= _MOST_ARGUMENTS, f"it calls {name} with too many arguments")
     try:
         made = check(arguments.items)
     except Unreadable as error:
@@ -147,16 +149,24 @@ def _reconstruct(arguments: Row) -> Made:
 def _make_dictionary(arguments: Arguments) -> Made:
     match arguments:
         case () | (Gathering("list"),):
-            pairs: list[tuple[object, object]] = []
-            first = arguments[0] if arguments else None
-            for item in first.items if isinstance(first, Gathering) else ():
+            pairs: list[object] = []
+            first = _take_list(arguments[0]) if arguments else []
+            for item in first:
                 items = item.items if isinstance(item, Row | Gathering) else ()
                 demand(len(items) == 2, "a pair is not one")  # noqa: PLR2004
-                pairs.append((items[0], items[1]))
+                pairs += items
             return Made(("collections", "OrderedDict"), Row((), is_plain=True), Table(pairs))
         case _:
             pass
     raise Unreadable("its arguments are not pairs")
+
+
+def _take_list(items: object) -> list[object]:
+    """Return the items of a list that no other call takes: else a few bytes copy it often."""
+    if not isinstance(items, Gathering) or items.frozen:
+        raise Unreadable("its argument is not a list of its own")
+    items.frozen = True
+    return items.items
 
 
 def _make_default_dictionary(arguments: Arguments) -> Made:
@@ -170,8 +180,8 @@ def _make_default_dictionary(arguments: Arguments) -> Made:
 
 def _make_set(arguments: Arguments) -> Gathering:
     match arguments:
-        case (Gathering("list", items),):
-            return Gathering("set", list(items))
+        case (Gathering("list") as items,):
+            return Gathering("set", list(_take_list(items)))
         case _:
             pass
     raise Unreadable("its argument is not a list")
@@ -180,12 +190,10 @@ def _make_set(arguments: Arguments) -> Gathering:
 def _encode(arguments: Arguments) -> Data:
     match arguments:
         case (str(text), "latin1" | "latin-1"):
-            try:
-                return Data(len(text), text.encode("latin-1"))
-            except UnicodeEncodeError as error:
-                raise Unreadable("its text has other characters") from error
-        case (Data(size, None), "latin1" | "latin-1"):  # too long to be kept: two bytes a character
-            raise Unreadable(f"its text has {size:,} bytes: save it with protocol 4")
+            return Data(len(text), text.encode("ascii") if len(text) == 1 else None)
+        case (Text(characters, is_latin), "latin1" | "latin-1"):
+            demand(is_latin, "its text has other characters")
+            return Data(characters)
         case _:
             pass
     raise Unreadable("it encodes by another codec than latin-1")

@@ -1,19 +1,22 @@
 """The operations of a pickle, one at a time, with the bytes that nobody needs left unread."""
 
+import codecs
 import pickletools
 import re
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from airgap.scan.contents import Content
 from airgap.scan.verdicts import Unreadable
 
-__all__ = ["Data", "Operation", "find_name", "read_operation"]
+__all__ = ["Data", "Operation", "Text", "find_name", "read_operation"]
 
-_BY_CODE: Final = {operation.code.encode("latin-1"): operation for operation in pickletools.opcodes}
+_BY_CODE: Final = {ord(operation.code): operation for operation in pickletools.opcodes}
 _LINE: Final = 64 * 1024
-_KEPT: Final = 64 * 1024
+_PIECE: Final = 64 * 1024
+_SHORT: Final = 9
+_KEPT: Final = 256
+_LATIN_1: Final = re.compile(rb"[\x00-\x7f\xc2\xc3\x80-\xbf]*")
 _LENGTHS: Final = {
     pickletools.TAKEN_FROM_ARGUMENT1: (1, False),
     pickletools.TAKEN_FROM_ARGUMENT4: (4, True),
@@ -40,16 +43,24 @@ _QUOTED: Final = re.compile(r"'[ -&(-\[\]-~]*'|\"[ !#-\[\]-~]*\"")
 _FLOAT: Final = re.compile(r"-?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?(?:e[+-]?[0-9]{1,4})?|inf|nan)")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Data:
-    """Bytes, of which those that are too many to be a name are not kept."""
+class Data(NamedTuple):
+    """Bytes, of which one alone is kept."""
 
     size: int
     kept: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Text(NamedTuple):
+    """A text that is too long for a name, or has other characters than ASCII: it is not kept.
+
+    ``is_latin`` tells whether all of its characters are in Latin-1, where each is one byte.
+    """
+
+    characters: int
+    is_latin: bool
+
+
+class Operation(NamedTuple):
     """One operation: its name in `pickletools`, its argument, and where the next one begins."""
 
     name: str
@@ -65,12 +76,14 @@ def find_name(content: Content) -> bool:
     and of the stack, it gets no further than this. What cannot be followed within the budget counts
     as asking.
     """
-    offset = 0
+    offset = count = 0
     has_value = has_mark = False
     try:
         while offset < content.size:
-            content.budget.spend_step()
-            operation = _BY_CODE.get(content.read(offset, 1))
+            count += 1
+            if not count % 2:  # these are steps of half the size: nothing is kept of them
+                content.budget.spend()
+            operation = _BY_CODE.get(content.read(offset, 1)[0])
             offset += 1
             if operation is None:
                 return False
@@ -129,33 +142,32 @@ def read_operation(content: Content, offset: int) -> Operation:
     Raises:
         Unreadable: there is no such operation, or its argument is not what a writer writes.
     """
-    content.budget.spend_step()
-    operation = _BY_CODE.get(content.read_exactly(offset, 1))
+    content.budget.spend()
+    start = content.read(offset, _SHORT)
+    operation = _BY_CODE.get(start[0]) if start else None
     if operation is None:
         raise Unreadable(f"byte {offset:,} is not an operation of a pickle")
-    argument, end = _read_argument(content, operation, offset + 1)
-    return Operation(operation.name, argument, end)
-
-
-def _read_argument(
-    content: Content, operation: pickletools.OpcodeInfo, offset: int
-) -> tuple[object, int]:
     kind = operation.arg
     if kind is None:
-        return None, offset
+        return Operation(operation.name, None, offset + 1)
     if kind.n >= 0:
-        raw = content.read_exactly(offset, kind.n)
-        return _parse_fixed(raw, kind.name), offset + kind.n
+        content.demand(offset + 1, kind.n)
+        return Operation(
+            operation.name, _parse_fixed(start[1 : 1 + kind.n], kind.name), offset + 1 + kind.n
+        )
     if kind.n == pickletools.UP_TO_NEWLINE:
-        return _read_lines(content, operation.name, offset)
+        argument, end = _read_lines(content, operation.name, offset + 1)
+        return Operation(operation.name, argument, end)
     width, signed = _LENGTHS[kind.n]
-    length = int.from_bytes(content.read_exactly(offset, width), "little", signed=signed)
+    content.demand(offset + 1, width)
+    length = int.from_bytes(start[1 : 1 + width], "little", signed=signed)
     if length < 0:
-        raise Unreadable(f"the length at byte {offset:,} is negative")
-    begin = offset + width
+        raise Unreadable(f"the length at byte {offset + 1:,} is negative")
+    begin = offset + 1 + width
     content.demand(begin, length)
-    kept = content.read(begin, length) if length <= _KEPT else None
-    return _parse_sized(kept, length, operation.name), begin + length
+    return Operation(
+        operation.name, _read_sized(content, begin, length, operation.name), begin + length
+    )
 
 
 def _parse_fixed(raw: bytes, kind: str) -> object:
@@ -164,19 +176,34 @@ def _parse_fixed(raw: bytes, kind: str) -> object:
     return int.from_bytes(raw, "little", signed=kind == "int4")
 
 
-def _parse_sized(kept: bytes | None, length: int, name: str) -> object:
+def _read_sized(content: Content, begin: int, length: int, name: str) -> object:
     if name in {"LONG1", "LONG4"}:
-        if kept is None or length > 512:  # noqa: PLR2004 -- bytes
+        if length > _KEPT:
             raise Unreadable(f"a number has {length:,} bytes")
-        return int.from_bytes(kept, "little", signed=True)
+        return int.from_bytes(content.read(begin, length), "little", signed=True)
     if "BYTE" in name:
-        return Data(length, kept)
-    if kept is None:
-        return Data(length)  # a text that is too long for a name
+        return Data(length, content.read(begin, length) if length == 1 else None)
+    if length <= _KEPT:
+        raw = content.read(begin, length)
+        if raw.isascii():
+            return raw.decode("ascii")
+    return _measure_text(content, begin, length, "ascii" if name.endswith("STRING") else "utf-8")
+
+
+def _measure_text(content: Content, begin: int, length: int, encoding: str) -> Text:
+    """Return how many characters a text has; raises Unreadable if it is not in its encoding."""
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    characters = 0
+    is_latin = True
     try:
-        return kept.decode("ascii" if name.endswith("STRING") else "utf-8", "strict")
+        for offset in range(begin, begin + length, _PIECE):
+            raw = content.read(offset, min(_PIECE, begin + length - offset))
+            characters += len(decoder.decode(raw))
+            is_latin = is_latin and _LATIN_1.fullmatch(raw) is not None
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise Unreadable("a text is not in the encoding that it should have") from error
+    return Text(characters, is_latin)
 
 
 def _read_lines(content: Content, name: str, offset: int) -> tuple[object, int]:
@@ -191,7 +218,10 @@ def _read_lines(content: Content, name: str, offset: int) -> tuple[object, int]:
         text = data[:end].decode("raw-unicode-escape" if name == "UNICODE" else "utf-8")
     except UnicodeDecodeError as error:
         raise Unreadable(f"the line at byte {offset:,} is not a text") from error
-    return _parse_line(text, name), offset + end + 1
+    argument = _parse_line(text, name)
+    if isinstance(argument, str) and (len(argument) > _KEPT or not argument.isascii()):
+        argument = Text(len(argument), is_latin=all(char <= "\xff" for char in argument))
+    return argument, offset + end + 1
 
 
 def _parse_line(text: str, name: str) -> object:

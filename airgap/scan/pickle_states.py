@@ -23,6 +23,8 @@ from airgap.scan.verdicts import Unreadable
 
 __all__ = ["build"]
 
+_MOST_FIELDS: Final = 256
+
 
 def build(target: object, state: object) -> None:
     """Give a state to what was made; raises Unreadable unless that is listed as it is."""
@@ -92,7 +94,8 @@ def _build_type(target: NumpyType, state: object) -> None:
 
 
 def _check_fields(names: tuple[object, ...], fields: Table, width: int) -> None:
-    demand([name for name, _ in fields.pairs] == [*names], "a type of NumPy has other fields")
+    demand(len(names) <= _MOST_FIELDS, "a type of NumPy has too many fields")
+    demand(fields.items[::2] == [*names], "a type of NumPy has other fields")
     demand(len(set(names)) == len(names), "a type of NumPy has a field twice")
     for name, value in fields.pairs:
         match name, value:

@@ -1,5 +1,6 @@
 """What lies on the stack of a pickle that is only followed, never loaded."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -59,8 +60,15 @@ class Gathering:
 class Table:
     """A dictionary; ``frozen`` as above."""
 
-    pairs: list[tuple[object, object]] = field(default_factory=list)
+    items: list[object] = field(default_factory=list)
+    """Keys and values by turns."""
     frozen: bool = False
+    state: dict[str, object] | None = None
+
+    @property
+    def pairs(self) -> Iterator[tuple[object, object]]:
+        """Keys with their values."""
+        return zip(self.items[::2], self.items[1::2], strict=True)
 
     def as_state(self) -> dict[str, object]:
         """Return the attributes that it gives to an object, and freeze it.
@@ -68,6 +76,8 @@ class Table:
         Raises:
             Unreadable: a key is not a literal text, stands twice, or is not an attribute's name.
         """
+        if self.state is not None:
+            return self.state
         self.frozen = True
         state: dict[str, object] = {}
         for key, value in self.pairs:
@@ -76,6 +86,7 @@ class Table:
             if not key.isidentifier() or key.startswith("__") or key in _METHODS:
                 raise Unreadable(f"it sets the attribute {key[:80]!r}")
             state[key] = value
+        self.state = state
         return state
 
 

@@ -17,7 +17,7 @@ from airgap.scan.pickle_calls import (
     find_named,
     make_empty,
 )
-from airgap.scan.pickle_operations import Data, Operation, read_operation
+from airgap.scan.pickle_operations import Data, Operation, Text, read_operation
 from airgap.scan.pickle_states import build
 from airgap.scan.pickle_values import (
     Gathering,
@@ -42,6 +42,7 @@ _MOST_NAMES: Final = 10_000
 _DEEPEST: Final = 200
 
 
+_NO_ROW: Final = Row((), is_plain=True)
 _FOREIGN: Final = object()
 """What another pickle made."""
 
@@ -106,7 +107,7 @@ class _Machine:
         self._is_nested = is_nested
         self._stack: list[object] = []
         self._marked: list[list[object]] = []
-        self._memo: dict[int, object] = {}
+        self._memo: list[object] = []
         self._has_numbered_memo = False
         self._frame_end: int | None = None
         self._end = 0
@@ -118,7 +119,8 @@ class _Machine:
         while True:
             operation = read_operation(self._content, offset)
             offset = self._end = operation.end
-            self._keep_to_frame(operation)
+            if self._frame_end is not None or operation.name == "FRAME":
+                self._keep_to_frame(operation)
             if operation.name == "STOP":
                 break
             if operation.name == "PROTO":
@@ -210,8 +212,9 @@ class _Machine:
         self._stack.append(Gathering(kind, values))
 
     def _push_table(self, _: object) -> None:
-        pairs = _pair(self._pop_marked())  # which replaces the stack
-        self._stack.append(Table(pairs))
+        items = self._pop_marked()  # which replaces the stack
+        _demand_pairs(items)
+        self._stack.append(Table(items))
 
     def _add(self, values: list[object], kind: str) -> None:
         target = self._top()
@@ -243,20 +246,20 @@ class _Machine:
         if not isinstance(table, Table):
             raise Unreadable("it sets an item of something other than a dictionary")
         demand(not table.frozen, "it changes a dictionary that is in use")
-        table.pairs.extend(_pair(values))
+        _demand_pairs(values)
+        table.items += values
 
     def _memoize(self, _: object) -> None:
         demand(not self._has_numbered_memo, "it mixes two kinds of memo")
-        self._memo[len(self._memo)] = self._top()
+        self._memo.append(self._top())
 
     def _put(self, key: object) -> None:
         self._has_numbered_memo = True
-        demand(isinstance(key, int) and key >= 0 and key not in self._memo, "it reuses its memo")
-        demand(key == len(self._memo), "it leaves gaps in its memo")
-        self._memo[len(self._memo)] = self._top()
+        demand(key == len(self._memo), "it reuses its memo, or leaves gaps in it")
+        self._memo.append(self._top())
 
     def _get(self, key: object) -> None:
-        if not isinstance(key, int) or key not in self._memo:
+        if not isinstance(key, int) or not 0 <= key < len(self._memo):
             raise _StopError("it recalls what it did not put into its memo")
         self._stack.append(self._memo[key])
 
@@ -267,6 +270,7 @@ class _Machine:
 
     def _ask_of_stack(self, _: object) -> None:
         name, module = self._pop_value(), self._pop_value()
+        demand(not isinstance(name, Text) and not isinstance(module, Text), "a name is too long")
         if not (isinstance(name, str) and isinstance(module, str)):
             raise _StopError("it asks for a name that it computes")
         self._ask_for(module, name)
@@ -322,13 +326,12 @@ class _Machine:
         of two texts, and at what the memo lacks. What it gets from the outer pickle is not looked
         into: what uses it is refused.
         """
+        count = len(self._memo) + len(self._stack) + len(self._marked)
+        self._content.budget.spend(count + sum(map(len, self._marked)))
         machine = _Machine(self._content, may_store=False, is_nested=True)
-        machine._stack = [_FOREIGN] * len(self._stack)
-        machine._marked = [[_FOREIGN] * len(values) for values in self._marked]
-        machine._memo = {
-            key: value if isinstance(value, str | Named) else _FOREIGN
-            for key, value in self._memo.items()
-        }
+        machine._stack = _blur(self._stack)
+        machine._marked = [_blur(values) for values in self._marked]
+        machine._memo = _blur(self._memo)
         try:
             machine.follow(self._end)
         except _StopError:
@@ -347,7 +350,7 @@ class _Machine:
         "EMPTY_LIST": lambda self, _: self._push(Gathering("list")),
         "EMPTY_SET": lambda self, _: self._push(Gathering("set")),
         "EMPTY_DICT": lambda self, _: self._push(Table()),
-        "EMPTY_TUPLE": lambda self, _: self._push_row(),
+        "EMPTY_TUPLE": lambda self, _: self._push(_NO_ROW),
         "TUPLE1": _push_row_1,
         "TUPLE2": _push_row_2,
         "TUPLE3": _push_row_3,
@@ -394,19 +397,23 @@ def _demand_plain(values: list[object]) -> None:
     demand(all(map(is_plain, values)), "it keeps a function or a class as a value")
 
 
-def _pair(values: list[object]) -> list[tuple[object, object]]:
-    """Return the items of a dictionary."""
+def _blur(values: list[object]) -> list[object]:
+    """Return the values as another pickle sees them: names and texts, and what is not looked at."""
+    return [value if isinstance(value, str | Text | Named) else _FOREIGN for value in values]
+
+
+def _demand_pairs(values: list[object]) -> None:
+    """Demand keys and values of a dictionary, by turns."""
     demand(len(values) % 2 == 0, "a key of a dictionary has no value")
-    pairs = list(zip(values[::2], values[1::2], strict=True))
-    for key, value in pairs:
+    for index in range(0, len(values), 2):
+        key, value = values[index], values[index + 1]
         demand(_may_be_key(key), "a key of a dictionary is neither a text nor a number")
         is_array = isinstance(value, Named) and value.pair == ("numpy", "ndarray")
         demand(is_plain(value) or (key == "subclass" and is_array), "it keeps a class as a value")
-    return pairs
 
 
 def _may_be_key(key: object) -> bool:
     """Tell whether a key is one that no other value is equal to."""
     if isinstance(key, Row):
         return key.is_plain
-    return key is None or isinstance(key, str | int | float | Data | Made | NumpyType)
+    return key is None or isinstance(key, str | int | float | Data | Text | Made | NumpyType)

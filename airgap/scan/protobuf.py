@@ -38,7 +38,7 @@ def read_fields(content: Content) -> Iterator[Field]:
     """Yield the fields of a message; raises Unreadable where it is none."""
     offset = 0
     while offset < content.size:
-        content.budget.spend_step()
+        content.budget.spend(2)
         key, offset = _read_varint(content, offset)
         number, kind = key >> 3, key & 7
         if not number:

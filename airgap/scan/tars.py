@@ -75,7 +75,7 @@ def list_tar(content: Content) -> list[TarMember]:
     names: set[str] = set()
     offset = 0
     while (block := content.read_exactly(offset, _BLOCK)) != bytes(_BLOCK):
-        content.budget.spend_step()
+        content.budget.spend()
         name, size = _read_header(block)
         demand(name.lower() not in names, "a member stands twice in it")
         demand(len(names) < _MOST_MEMBERS, "it has too many members")

@@ -14,8 +14,14 @@ from airgap.scan.verdicts import Judgment, Unreadable, inert, refused
 __all__ = ["NPY_MARK", "find_safetensors_header", "judge_npy", "judge_safetensors"]
 
 NPY_MARK: Final = b"\x93NUMPY"
-_HEADER_BYTES: Final = 16 * 1024 * 1024
+_HEADER_BYTES: Final = 4 * 1024 * 1024
 _NPY_HEADER_BYTES: Final = 64 * 1024
+_HEADER_BYTES_PER_STEP: Final = 16
+_PLAIN_HEADER: Final = re.compile(
+    r"\{'descr': '([<>|=][A-Za-z?][0-9]{0,7})', 'fortran_order': (?:True|False),"
+    r" 'shape': \(([0-9]{1,18},|[0-9]{1,18}(?:, [0-9]{1,18}){1,63}|)\), \} *\n"
+)
+"""What NumPy writes for numbers."""
 _MOST_DIMENSIONS: Final = 64
 _BITS: Final = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
@@ -104,6 +110,10 @@ def _read_npy_header(content: Content) -> tuple[object, tuple[int, ...], int]:
     length = int.from_bytes(content.read_exactly(8, width), "little")
     demand(length <= _NPY_HEADER_BYTES, f"its header has {length:,} bytes")
     text = content.read_exactly(8 + width, length).decode("latin-1")
+    content.budget.spend(length // _HEADER_BYTES_PER_STEP)
+    if plain := _PLAIN_HEADER.fullmatch(text):
+        return plain[1], tuple(map(int, plain[2].replace(",", " ").split())), 8 + width + length
+    content.budget.spend(length)
     try:
         header = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:

@@ -8,14 +8,14 @@ from typing import Final
 
 from airgap.scan.contents import PIECE, Content
 from airgap.scan.file_names import is_plain_name, is_template_name
+from airgap.scan.json_walk import CONTAINER, NotJson, walk_json
 from airgap.scan.keras_classes import KERAS_CLASSES
 from airgap.scan.pickle_values import demand
-from airgap.scan.verdicts import Judgment, Unreadable, code, inert, join, refused
+from airgap.scan.verdicts import Judgment, Unreadable, code, inert, refused
 
 __all__ = ["is_text", "judge_text"]
 
-_JSON_BYTES: Final = 48 * 1024 * 1024
-_JSON_VALUES: Final = 6_000_000
+_LIST_BYTES: Final = 256 * 1024
 _YAML_BYTES: Final = 1024 * 1024
 _TEXT_BYTES: Final = 256 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
@@ -26,7 +26,7 @@ _BREAK: Final = rb"(?:[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9])"
 _YAML_ESCAPE: Final = re.compile(rb"\\[xuU]|\\" + _BREAK + rb"|\\\Z")
 """A character by its number, and a backslash at the end of a line, which joins two of them."""
 _YAML_KEY: Final = re.compile(
-    rb"(?:\A|" + _BREAK + rb")(?:\xef\xbb\xbf)?[ \t]*(?:[-:]+[ \t]+)*\?(?=\s|\xc2|\xe2|\Z)"
+    rb"(?:\A|" + _BREAK + rb")(?:\xef\xbb\xbf)?[ \t]*+(?:[-:]++[ \t]++)*+\?(?=\s|\xc2|\xe2|\Z)"
     rb"|[\[{,]\s*\?(?=\s|\Z)"
 )
 """A key that is marked by a question mark, and may go on over lines."""
@@ -40,7 +40,7 @@ _OTHER_MODULE: Final = re.compile(
 )
 """In model.yaml: a module that is not of BentoML, on its line or the next; a merged key or an alias
 for one, and a file that does not begin with a key."""
-_PYTHON_TAG: Final = re.compile(rb"![^\s]{0,200}python[/:]|!<|%TAG|![^\s]{0,200}%[0-9A-Fa-f]{2}")
+_PYTHON_TAG: Final = re.compile(rb"![^\s!]{0,200}(?:python[/:]|%[0-9A-Fa-f]{2})|!<|%TAG")
 _LIBRARIES: Final = frozenset({"diffusers", "transformers", "None"})
 _OVERLAP: Final = 4096
 _CODE_KEYS: Final = {
@@ -88,7 +88,7 @@ def judge_text(name: str, content: Content) -> Judgment:
 def _judge_data(name: str, content: Content) -> Judgment:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix == ".jsonl":
-        return _judge_lines(content)
+        return _judge_json(name, content, is_lines=True) or refused("JSON", "a line is not JSON")
     if suffix == ".json" or _begins_as_json(content):
         judgment = _judge_json(name, content)
         if judgment is not None:
@@ -141,57 +141,51 @@ def _begins_as_json(content: Content) -> bool:
     return False
 
 
-def _judge_lines(content: Content) -> Judgment:
-    lines = content.read_whole(_JSON_BYTES).removeprefix(_BOM).splitlines()
-    judgments = []
-    for line in filter(None, map(bytes.strip, lines)):
-        content.budget.spend_step()
-        try:
-            judgments.append(_judge_value("", _parse(line), content))
-        except (ValueError, RecursionError):
-            return refused("JSON", "a line is not JSON")
-    return join("JSON", judgments)
+def _judge_json(name: str, content: Content, *, is_lines: bool = False) -> Judgment | None:
+    """Judge JSON: remote code, templates and layers, at any depth; None: it is not JSON."""
+    reasons: dict[str, None] = {}
+
+    def see(key: str, value: object) -> bool:
+        reasons.update(_find_code(key, value))
+        return key == "auto_map"
+
+    try:
+        walk_json(content, see, _check_text, _check_layer, is_lines=is_lines)
+        reasons.update(_find_classes(name, content))
+    except NotJson:
+        return None
+    return Judgment("code", "JSON", tuple(reasons)) if reasons else inert("JSON")
+
+
+def _check_text(text: str) -> None:
+    if "--" in text:
+        raise Unreadable("auto_map names a program of another repository")
 
 
 class _Object(list[tuple[str, object]]):
     """An object of JSON with all its members, also those of one name."""
 
 
-def _parse(data: bytes) -> object:
-    values = data.count(b",") + data.count(b":")
-    demand(values <= _JSON_VALUES, f"it has about {values:,} values")
-    return json.loads(data.decode(), object_pairs_hook=_Object)
-
-
-def _judge_json(name: str, content: Content) -> Judgment | None:
-    """Judge JSON: remote code, templates and layers, at any depth; None: it is not JSON."""
-    try:
-        value = _parse(content.read_whole(_JSON_BYTES).removeprefix(_BOM))
-    except RecursionError:
-        return refused("JSON", "it is nested too deeply")
-    except ValueError:
-        return None
-    return _judge_value(name, value, content)
-
-
-def _judge_value(name: str, value: object, content: Content) -> Judgment:
-    reasons: dict[str, None] = {}
+def _find_classes(name: str, content: Content) -> dict[str, None]:
+    """Find classes of other libraries in the lists from which pipelines are put together."""
     last = PurePosixPath(name).name
+    if last not in {"modules.json", "model_index.json"}:
+        return {}
+    reasons: dict[str, None] = {}
+    data = content.read_whole(_LIST_BYTES).removeprefix(_BOM)
+    value = json.loads(data.decode(), object_pairs_hook=_Object)
     waiting = [value]
     while waiting:
         value = waiting.pop()
         if isinstance(value, _Object):
-            content.budget.spend_step()
-            _check_layer(value)
-            reasons |= _find_code(value) | _find_classes(last, value)
+            reasons |= _find_classes_of(last, value)
             waiting.extend(item for _, item in value if isinstance(item, list))
         elif isinstance(value, list):
             waiting.extend(item for item in value if isinstance(item, list))
-    return Judgment("code", "JSON", tuple(reasons)) if reasons else inert("JSON")
+    return reasons
 
 
-def _find_classes(name: str, members: _Object) -> dict[str, None]:
-    """Find classes of other libraries in the lists from which pipelines are put together."""
+def _find_classes_of(name: str, members: _Object) -> dict[str, None]:
     reasons: dict[str, None] = {}
     for key, value in members:
         if name == "modules.json" and key == "type" and isinstance(value, str):
@@ -204,21 +198,19 @@ def _find_classes(name: str, members: _Object) -> dict[str, None]:
     return reasons
 
 
-def _find_code(members: _Object) -> dict[str, None]:
-    reasons: dict[str, None] = {}
-    for key, value in members:
-        if key in _REFUSED_KEYS:
-            raise Unreadable(f"{key} makes a reader build an object of Python")
-        if key == "auto_map" and "--" in json.dumps(value):
-            raise Unreadable("auto_map names a program of another repository")
-        if key.startswith("chat_template") and not isinstance(value, str | list | None):
-            raise Unreadable("chat_template is neither a text nor a list of them")
-        if key in _CODE_KEYS and value not in (None, False, "", []):
-            reasons[f"{key} {_CODE_KEYS[key]}"] = None
-    return reasons
+def _find_code(key: str, value: object) -> dict[str, None]:
+    """Return why a key makes JSON code, if it does; raises Unreadable."""
+    if key in _REFUSED_KEYS:
+        raise Unreadable(f"{key} makes a reader build an object of Python")
+    if key == "auto_map" and isinstance(value, str):
+        _check_text(value)
+    if key.startswith("chat_template") and isinstance(value, bool | int):
+        raise Unreadable("chat_template is neither a text nor a list of them")
+    is_there = value is CONTAINER or value not in (None, False, "", [])
+    return {f"{key} {_CODE_KEYS[key]}": None} if is_there and key in _CODE_KEYS else {}
 
 
-def _check_layer(pairs: _Object) -> None:
+def _check_layer(pairs: list[tuple[str, object]]) -> None:
     """Check what a description names of Keras; raises Unreadable unless it is listed."""
     members = dict(pairs)
     name = members.get("class_name")

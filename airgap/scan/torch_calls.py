@@ -143,7 +143,7 @@ def _check_span(count: int, offset: int, size: object, stride: object) -> None:
 def _check_hooks(hooks: object) -> None:
     """Demand that nothing is called when a gradient is computed, now and later."""
     match hooks:
-        case Made(("collections", "OrderedDict"), table=Table(pairs=[]) as table):
+        case Made(("collections", "OrderedDict"), table=Table(items=[]) as table):
             table.frozen = True
             return
         case _:

@@ -38,7 +38,7 @@ class _UbjsonReader:
         """Return the next byte that says what follows, without padding."""
         mark = "N"
         while mark == "N":
-            self._content.budget.spend_step()
+            self._content.budget.spend()
             mark = self._content.read_exactly(self.offset, 1).decode("latin-1")
             self.offset += 1
         return mark
@@ -68,7 +68,7 @@ class _UbjsonReader:
             self._skip(count * _WIDTHS[kind])
             return
         for _ in range(count):
-            self._content.budget.spend_step()
+            self._content.budget.spend()
             if end == "}":
                 self._skip(self._read_length())
             self.skip_value(kind or self.read_mark(), depth + 1)

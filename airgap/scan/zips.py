@@ -4,6 +4,7 @@ Readers of zips look at different records, and an attacker lets them see differe
 records tile the file, and the directory says what the local headers say.
 """
 
+import io
 import struct
 import zlib
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Final
 
 from airgap.scan.contents import PIECE, Content
 from airgap.scan.member_names import demand_member_name
+from airgap.scan.packed import unpack_piece
 from airgap.scan.pickle_values import demand
 from airgap.scan.verdicts import Unreadable
 
@@ -123,7 +125,7 @@ def _read_directory(content: Content, begin: int, end: int, count: int) -> list[
     entries = []
     offset = begin
     for _ in range(count):
-        content.budget.spend_step()
+        content.budget.spend()
         values = _CENTRAL.unpack(content.read_exactly(offset, _CENTRAL.size))
         (mark, _, _, flags, method, _, _, checksum, packed, size) = values[:10]
         (name_size, extra_size, comment, disk, _, attributes, place) = values[10:]
@@ -206,18 +208,20 @@ def open_member(content: Content, member: ZipMember) -> Content:
         return packed
     content.budget.spend_unpacked(member.size)
     unpacker = zlib.decompressobj(-15)
-    data = bytearray()
+    data = io.BytesIO()
+    checksum = 0
     for offset in range(0, packed.size, PIECE):
-        piece = packed.read(offset, PIECE)
         try:
-            data += unpacker.decompress(piece, member.size + 1 - len(data))
+            for piece in unpack_piece(unpacker, packed.read(offset, PIECE)):
+                demand(data.tell() + len(piece) <= member.size, "a size is wrong")
+                checksum = zlib.crc32(piece, checksum)
+                data.write(piece)
         except zlib.error as error:
             raise Unreadable(f"{member.name} is damaged") from error
-        demand(len(data) <= member.size and not unpacker.unconsumed_tail, "a size is wrong")
     demand(unpacker.eof and not unpacker.unused_data, f"{member.name} ends at another place")
-    demand(len(data) == member.size, f"{member.name} has another size")
-    demand(zlib.crc32(data) == member.checksum, f"{member.name} has another checksum")
-    return Content.of_bytes(bytes(data), content.budget)
+    demand(data.tell() == member.size, f"{member.name} has another size")
+    demand(checksum == member.checksum, f"{member.name} has another checksum")
+    return Content.of_memory(data, content.budget)
 
 
 def _sum_up(content: Content) -> int:
