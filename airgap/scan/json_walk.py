@@ -224,7 +224,7 @@ class _Walk:
 
     def _follow_next(self) -> None:
         """Go behind the comma and the next item, or behind the end of what is open."""
-        self._content.budget.spend()
+        self._content.budget.spend(2)
         end = b"}" if self._open[-1].is_object else b"]"
         if self._peek() == end:
             self._close()

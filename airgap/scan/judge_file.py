@@ -10,9 +10,11 @@ from airgap.scan.contents import Budget, Content
 from airgap.scan.file_names import is_media_name, name_program
 from airgap.scan.gguf import GGUF_MARK, judge_gguf
 from airgap.scan.hdf5 import HDF5_MARK, has_second_hdf5, judge_hdf5
+from airgap.scan.media import looks_like_media, walk_media
 from airgap.scan.onnx import judge_onnx, looks_like_onnx
 from airgap.scan.packed import UNKNOWN_PACKERS, find_packer, is_packed_for_joblib, unpack
 from airgap.scan.pickle_operations import find_name
+from airgap.scan.pickle_values import demand
 from airgap.scan.pickles import has_pickle_mark, judge_pickle
 from airgap.scan.protobuf import read_fields
 from airgap.scan.tars import is_tar
@@ -37,10 +39,6 @@ _NATIVE: Final = (
     *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"MZ"),
 )
 """Marks of ELF, WebAssembly, LLVM, libraries of objects, Java, macOS and Windows."""
-_MEDIA: Final = (
-    *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"OggS", b"fLaC", b"BM"),
-    *(b"ID3", b"\xff\xfb", b"\0\0\1\0", b"\0\1\0\0", b"OTTO"),
-)
 _OTHER_MARKS: Final = (b"ftrt", b"ptrt", b"ggml", b"ggjt")
 """Marks of engines of TensorRT, and of old formats of llama.cpp."""
 _FLATBUFFER: Final = re.compile(rb"(?s:.{4})[A-Z][A-Z0-9]{3}")
@@ -168,16 +166,9 @@ def _refuse_packed(_: str, content: Content, __: MemberJudge) -> Judgment:
 
 
 def _judge_media(name: str, content: Content, _: MemberJudge) -> Judgment:
-    start = content.read(0, 12)
-    is_riff = start[:4] == b"RIFF" and start[8:] in {b"WAVE", b"WEBP"}
-    if is_media_name(name) and (is_riff or start.startswith(_MEDIA)):
-        return inert("image or sound")
-    return refused("image or sound", "its name says that it is something else, or the reverse")
-
-
-def _looks_like_media(content: Content) -> bool:
-    start = content.read(0, 12)
-    return (start[:4] == b"RIFF" or start.startswith(_MEDIA)) and not is_text(content)
+    demand(is_media_name(name), "its name says that it is something else")
+    walk_media(content)
+    return inert("image or sound")
 
 
 def _judge_alone(work: Callable[[Content], Judgment]) -> _Judge:
@@ -212,7 +203,7 @@ _FORMS: Final[tuple[tuple[str, Callable[[Content], bool], _Judge], ...]] = (
         lambda content: find_safetensors_header(content) > 0,
         _judge_alone(judge_safetensors),
     ),
-    ("image or sound", _looks_like_media, _judge_media),
+    ("image or sound", looks_like_media, _judge_media),
     ("ONNX", looks_like_onnx, _judge_alone(judge_onnx)),
     ("UBJSON", looks_like_ubjson, _judge_alone(judge_ubjson)),
 )

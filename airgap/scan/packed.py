@@ -6,9 +6,11 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final, Protocol
 
 from airgap.scan.contents import PIECE, Content
+from airgap.scan.pickle_operations import find_name
 from airgap.scan.pickle_values import demand
 from airgap.scan.verdicts import Unreadable
 
@@ -32,6 +34,7 @@ UNKNOWN_PACKERS: Final = {
 _JOBLIB: Final = re.compile(rb"ZF[0-9A-Fa-fxX_+\s-]{17}|\x04\x22\x4d\x18")
 """A file of joblib before 0.10, which has a number to the base of 16, and one of LZ4."""
 _BEGINNING: Final = 1024
+_LOOKED_AT: Final = 64 * 1024
 _DICTIONARY: Final = 33 * 1024 * 1024
 
 
@@ -60,8 +63,7 @@ def find_packer(content: Content) -> str:
             return name
     if start.startswith(b"\x5d\x00") and _begins_packed(_open_lzma(), start):
         return "lzma"
-    is_zlib = start.startswith(b"\x78") and _begins_packed(zlib.decompressobj(), start)
-    return "zlib" if is_zlib else ""
+    return "zlib" if start.startswith(b"\x78") and _is_zlib(content) else ""
 
 
 def is_packed_for_joblib(content: Content) -> bool:
@@ -78,6 +80,37 @@ def _begins_packed(unpacker: _Unpacker, start: bytes) -> bool:
     except zlib.error:
         return False
     return True
+
+
+def _is_zlib(content: Content) -> bool:
+    """Tell whether a reader unpacks anything that it could take for a pickle with a name.
+
+    Two letters of a text can be the mark of zlib. Such a text is damaged as zlib, sooner or later,
+    and a reader may have read what was unpacked before.
+    """
+    unpacker = zlib.decompressobj()
+    unpacked = bytearray()
+    for offset in range(0, min(content.size, _LOOKED_AT), _BEGINNING):
+        before = unpacker.copy()
+        piece = content.read(offset, _BEGINNING)
+        try:
+            unpacked += unpacker.decompress(piece, _LOOKED_AT)
+        except zlib.error:
+            unpacked += _unpack_to_damage(before, piece)
+            return find_name(Content.of_bytes(bytes(unpacked), content.budget))
+        if unpacker.eof or len(unpacked) >= _LOOKED_AT:
+            return True
+    is_cut = content.size <= _LOOKED_AT
+    return not is_cut or find_name(Content.of_bytes(bytes(unpacked), content.budget))
+
+
+def _unpack_to_damage(unpacker: _Unpacker, piece: bytes) -> bytes:
+    """Return what is unpacked before the first byte that no block of zlib has."""
+    unpacked = bytearray()
+    with suppress(zlib.error):
+        for byte in piece:
+            unpacked += unpacker.decompress(bytes([byte]), _LOOKED_AT)
+    return bytes(unpacked)
 
 
 def _open_lzma() -> _Unpacker:

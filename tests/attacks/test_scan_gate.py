@@ -30,7 +30,7 @@ from airgap.scan.pickles import judge_pickle
 from airgap.scan.verdicts import Judgment, Unreadable, Weights
 from airgap.store.staging import StagedItem
 from tests.support.pickle_loader import load
-from tests.unit.scan.files import CASES, Case, ask, tarred, text, torch_archive, zipped
+from tests.unit.scan.files import CASES, MEDIA, Case, ask, call, tarred, text, torch_archive, zipped
 from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
 
 PIECES: Final = (
@@ -320,3 +320,30 @@ def test_a_file_that_changes_while_scanners_run_is_refused(tmp_path: Path) -> No
 def test_a_bundle_without_items_needs_no_scanner() -> None:
     policy = ScanPolicy((), (Scanner("s", ("false",), "exit"),))
     assert scan_staged.scan_staged([], "bundle", policy, Silent()).items == ()
+
+
+@pytest.mark.parametrize("name", MEDIA)
+def test_nothing_lies_before_behind_or_beside_an_image(name: str) -> None:
+    image, evil = MEDIA[name], call("os", "system")
+    assert judge_named(name, image) == "inert"
+    assert judge_named(f"{name}.bin", image) == "refused"
+    for data in (evil + image, image + evil, image + zipped({"a.txt": b"a"}), image[:-5]):
+        assert judge_named(name, data) == "refused"
+    for place in range(len(image)):
+        data = image[:place] + evil + image[place:]
+        if judge_named(name, data) != "refused":
+            load(data)  # within a part: no reader of pickles finds it
+
+
+@pytest.mark.parametrize("text", [b"x^2 + y^2\n", b"x^a", b"x^\n" * 30_000, b"x^" + b"1" * 9_000])
+def test_a_text_that_begins_as_zlib_does_is_a_text(text: bytes) -> None:
+    with pytest.raises(zlib.error):
+        zlib.decompress(text)
+    assert judge_named("notes.txt", text) == "inert"
+
+
+def test_a_text_that_is_damaged_after_a_pickle_was_unpacked_is_refused() -> None:
+    whole = _text_that_unpacks()
+    damaged = whole[:40_000] + b"a" * 40_000
+    assert zlib.decompressobj().decompress(damaged[:40_000]).startswith(b"cos\nsystem")
+    assert judge_named("labels.txt", damaged) == "refused"

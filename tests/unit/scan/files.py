@@ -520,13 +520,50 @@ def _texts() -> Iterator[Case]:
     yield Case("run", b"#!/bin/sh\necho\n", "code", "first line")
 
 
+def _chunk(kind: bytes, data: bytes = b"") -> bytes:
+    """Return a part of PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _riff(kind: bytes, *chunks: bytes) -> bytes:
+    data = kind + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(data)) + data
+
+
+def _make_media() -> Iterator[tuple[str, bytes]]:
+    size = _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    pixels = _chunk(b"IDAT", zlib.compress(b"\0\0"))
+    yield "photo.png", b"\x89PNG\r\n\x1a\n" + size + pixels + _chunk(b"IEND")
+    scan = b"\xff\xda\0\x08\1\1\0\0\x3f\0" + b"a\xff\0b\xff\xd0c" * 3
+    yield "photo.jpg", b"\xff\xd8\xff\xe0\0\x07JFIF\0\xff" + scan + b"\xff\xd9"
+    extension = b"\x21\xf9\4\0\0\0\0\0"
+    image = b"\x2c" + bytes(4) + b"\1\0\1\0\0" + b"\2\2\x4c\1\0"
+    yield "photo.gif", b"GIF89a\1\0\1\0\x80\0\0" + bytes(6) + extension + image + b"\x3b"
+    yield "photo.webp", _riff(b"WEBP", b"VP8L\3\0\0\0abc\0")
+    wave = b"fmt \x10\0\0\0" + bytes(16) + b"data\4\0\0\0abcd"
+    yield "sound.wav", _riff(b"WAVE", wave)
+    yield "photo.bmp", b"BM" + struct.pack("<I", 58) + bytes(52)
+    entry = b"\1\1\0\0\1\0\x20\0" + struct.pack("<II", 5, 22)
+    yield "photo.ico", b"\0\0\1\0\1\0" + entry + b"\x89PNG\r"
+    page = b"OggS" + bytes(22) + b"\2\3\1" + b"abcd"
+    yield "sound.ogg", page + page
+    table = b"glyf" + bytes(4) + struct.pack(">II", 28, 6)
+    yield "letters.ttf", b"\0\1\0\0\0\1" + bytes(6) + table + b"abcdef\0\0"
+
+
+MEDIA: Final = dict(_make_media())
+"""The smallest images, sounds and fonts that are whole."""
+
+
 def _others() -> Iterator[Case]:
     yield Case("lib.so", b"\x7fELF" + bytes(60), "code", "native")
     yield Case("tool.exe", b"MZ" + bytes(60), "code", "native")
     yield Case("a.pyc", b"\xa7\r\r\n" + bytes(12), "code", "compiled Python")
-    yield Case("photo.png", b"\x89PNG\r\n\x1a\n" + bytes(20), "inert")
-    yield Case("sound.wav", b"RIFF\0\0\0\0WAVE" + bytes(20), "inert")
-    png = b"\x89PNG\r\n\x1a\n" + bytes(504)
+    for name, data in MEDIA.items():
+        yield Case(name, data, "inert")
+    for name, data in (("flac", b"fLaC" + bytes(60)), ("mp3", b"ID3\4\0" + bytes(60))):
+        yield Case(f"sound.{name}", data, "refused", "does not walk")
+    png = MEDIA["photo.png"].ljust(512, b"\0")
     hidden = keras_model({"class_name": "Lambda", "config": {}})
     yield Case("two-forms.keras", png + hidden, "refused", "it is zip as well")
     yield Case("two-forms.h5", png + b"\x89HDF\r\n\x1a\n" + bytes(64), "refused", "HDF5 as well")

@@ -44,7 +44,7 @@ def _disguised_pickles() -> Iterator[tuple[str, bytes]]:
     yield "registry.bin", b"\x82\x01."
     yield "unmarked-names.txt", b"Vos\nVsystem\n\x93."
     yield "escapes.pkl", b"\x80\x04" + text("a\x1b[2J\n") + text("b") + b"\x93."
-    yield "many-values.json", b"[" + b"[[0]]," * 400_000 + b"0]"
+    yield "many-values.json", b"[" + b"[[[0]]]," * 120_000 + b"0]"
     yield "cut-line.txt", b"cos\nsystem"
     yield "carriage.txt", b"cos\r\nsystem\n."
     yield "frame.pkl", b"\x80\x04\x95" + struct.pack("<Q", 5) + SYSTEM
