@@ -198,8 +198,6 @@ def test_what_joblib_unpacks_is_not_judged_as_anything_else() -> None:
     assert judge_named("labels.txt", _text_that_unpacks()) == "refused"
     assert judge_named("labels.txt", b"ZF0x1d               x^Ha") == "refused"
     assert judge_named("labels.txt", b"x and y, ZF and BZ\n") == "inert"
-    tar = bytearray(tarred({"x^Ha\xde<": b""}))
-    assert judge_named("model.joblib", bytes(tar)) == "refused"
     small = lzma.compress(b"cos\nsystem\n.", lzma.FORMAT_ALONE)
     for dictionary in (small[1:5], b"\0\1\0\0", b"\0\0\0\xff"):
         data = small[:1] + dictionary + small[5:]
