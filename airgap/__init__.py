@@ -151,6 +151,10 @@ if TYPE_CHECKING:
         ProgressCallback,
         ProgressEvent,
     )
+    from airgap.api.scans import (
+        scan_bundle,
+        scan_installed,
+    )
     from airgap.api.sealing import (
         seal,
         unseal,
@@ -224,6 +228,8 @@ __all__ = [
     "remove",
     "results",
     "roots",
+    "scan_bundle",
+    "scan_installed",
     "seal",
     "sign",
     "sign_waiver",
@@ -240,6 +246,7 @@ _HOMES: Final = {
     "airgap.api.bentos": ("delete", "get", "list", "pull", "push"),
     "airgap.api.bills": ("bill_of_materials", "licenses"),
     "airgap.api.evidence": ("attach", "collect_evidence"),
+    "airgap.api.scans": ("scan_bundle", "scan_installed"),
     "airgap.api.sealing": ("seal", "unseal"),
     "airgap.api.examining": ("diff", "inspect", "verify"),
     "airgap.api.export_options": ("ExportOptions",),

@@ -19,6 +19,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Verify and inspect": ("verify", "inspect", "diff"),
     "Depots and the local store": ("push", "pull", "list", "get", "delete"),
     "What is installed": ("list_items", "check", "log", "remove", "prune"),
+    "Scans": ("scan_bundle", "scan_installed"),
     "Bills of materials and licences": ("bill_of_materials", "licenses"),
     "Evidence": ("attach", "collect_evidence"),
     "Time stamps": ("timestamp", "verify_as_of"),

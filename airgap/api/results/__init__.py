@@ -70,6 +70,12 @@ from airgap.api.results.receipts import (
     UnconfirmedDict,
     WitnessedDict,
 )
+from airgap.api.results.scans import (
+    ScanDict,
+    ScannedFileDict,
+    ScannedItemDict,
+    ScannerDict,
+)
 from airgap.api.results.space import (
     DiskUsePeakDict,
     DiskUseStepDict,
@@ -184,6 +190,10 @@ __all__ = [
     "RootDict",
     "RootFileDict",
     "RootSignaturesDict",
+    "ScanDict",
+    "ScannedFileDict",
+    "ScannedItemDict",
+    "ScannerDict",
     "SealedDict",
     "ShownReceiptDict",
     "SignatureDict",

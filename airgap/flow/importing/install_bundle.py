@@ -31,6 +31,7 @@ from airgap.flow.importing.plan import (
 from airgap.flow.importing.stage_packs import stage_packs
 from airgap.flow.importing.stock_archive import stage_members
 from airgap.flow.progress import Progress
+from airgap.flow.scanning.gate import GateResult
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
 from airgap.printable import quote
@@ -101,7 +102,7 @@ def install_bundle(  # noqa: PLR0913  (each is one choice)
     progress: Progress,
     on_peaks: Callable[[tuple[Peak, ...]], object] = lambda _: None,
     check_staged: Callable[[Plan], Mapping[str, bytes]] = lambda _: {},
-    scan: Callable[[Sequence[StagedItem]], object] = lambda _: None,
+    scan: Callable[[Sequence[StagedItem]], GateResult] = lambda _: GateResult(),
 ) -> InstallResult:
     """Install the items of an admitted bundle (format §11 steps 4 to 7).
 
@@ -128,11 +129,12 @@ def install_bundle(  # noqa: PLR0913  (each is one choice)
         if dry_run:
             return dataclasses.replace(preview(plan), peaks=peaks)
         on_peaks(peaks)
+        documents: Mapping[str, bytes] = {}
         if plan.staged:
             _stage(opened, items, plan.staged, jobs=jobs, progress=progress)
-            _scan(opened, plan, scan)
+            documents = _scan(opened, plan, scan)
             finish_staging(plan.staged, progress, signed=True)
-        record = _make_record(opened, accept_staged(plan, check_staged))
+        record = _make_record(opened, {**documents, **accept_staged(plan, check_staged)})
         result = commit(plan, record, progress)
     if items:
         _save_manifest(opened, progress)
@@ -193,14 +195,20 @@ def _stage(
         stage_packs(opened, staged, jobs=jobs, progress=progress)
 
 
-def _scan(opened: Opened, plan: Plan, scan: Callable[[Sequence[StagedItem]], object]) -> None:
-    """Let what is staged be refused: nothing of it stays but an entry in the ledger."""
-    try:
-        scan(plan.staged)
-    except PolicyError as error:
+def _scan(
+    opened: Opened, plan: Plan, scan: Callable[[Sequence[StagedItem]], GateResult]
+) -> Mapping[str, bytes]:
+    """Let what is staged be refused: nothing of it stays but an entry in the ledger.
+
+    Return the digests of documents for the ledger.
+    """
+    result = scan(plan.staged)
+    if result.refusal is not None:
         _remove_staging(plan)
-        opened.policy.on_refusal(bytes.fromhex(opened.bundle), error)
-        raise history.record_refusal(_make_record(opened, {}).entry, error) from error.__cause__
+        opened.policy.on_refusal(bytes.fromhex(opened.bundle), result.refusal)
+        entry = _make_record(opened, result.documents).entry
+        raise history.record_refusal(entry, result.refusal) from result.refusal.__cause__
+    return result.documents
 
 
 def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: bool) -> None:

@@ -14,13 +14,7 @@ from airgap.flow.importing.stage_packs import stage_packs
 from airgap.flow.importing.stock_archive import stage_members
 from airgap.flow.importing.use_case import ImportRequest, open_request
 from airgap.flow.progress import Progress
-from airgap.flow.scanning.policy import (
-    DEFAULT_POLICY,
-    ScanPolicy,
-    add_command,
-    read_policy,
-    read_site_policy,
-)
+from airgap.flow.scanning.policy import choose_policy
 from airgap.flow.scanning.scan_staged import Scan, scan_staged
 from airgap.format.inventory import Item
 from airgap.store.install_paths import InstallPath
@@ -54,7 +48,7 @@ def scan_bundle(request: ScanRequest, progress: Progress) -> Scan:
             cannot be confined.
         AirgapError: as ``import_bundle``.
     """
-    policy = _choose_policy(request)
+    policy = choose_policy(request.policy, request.commands, require_root().value)
     undemanded = frozenset(demand.name for demand in require_root().value.demands())
     source = replace(request.source, newest=True, undemanded=undemanded)
     with open_request(source, progress, remember=False) as opened:
@@ -69,16 +63,6 @@ def scan_bundle(request: ScanRequest, progress: Progress) -> Scan:
             return scan_staged(staged, opened.bundle, policy, progress)
         finally:
             remove_tree(top)
-
-
-def _choose_policy(request: ScanRequest) -> ScanPolicy:
-    if request.policy is not None:
-        policy = read_policy(request.policy)
-    else:
-        policy = read_site_policy(require_root().value) or DEFAULT_POLICY
-    for command in request.commands:
-        policy = add_command(policy, command)
-    return policy
 
 
 def _locate(top: Path, item: Item) -> InstallPath:

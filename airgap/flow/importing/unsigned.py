@@ -32,8 +32,8 @@ from airgap.flow.importing.install_bundle import (
 from airgap.flow.importing.plan import Plan
 from airgap.flow.location.location import StockArchive
 from airgap.flow.progress import Progress
+from airgap.flow.scanning.gate import examine_staged
 from airgap.flow.scanning.policy import read_site_policy
-from airgap.flow.scanning.scan_staged import refuse_staged, scan_staged
 from airgap.format import limits
 from airgap.format import stock_archive as stock
 from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
@@ -111,18 +111,22 @@ def import_unsigned(
         peaks = foresee(plan, None)
         if choices.dry_run:
             return replace(preview(plan), peaks=peaks)
-        _scan(plan, progress)
+        documents = _scan(plan, progress)
         finish_staging(plan.staged, progress, signed=False)
-        record = _make_record(name, accept_staged(plan, check_staged))
+        record = _make_record(name, {**documents, **accept_staged(plan, check_staged)})
         return replace(commit(plan, record, progress), peaks=peaks)
 
 
-def _scan(plan: Plan, progress: Progress) -> None:
-    """Refuse what the site's scan policy refuses (format §32.6)."""
+def _scan(plan: Plan, progress: Progress) -> Mapping[str, bytes]:
+    """Refuse what the site's scan policy refuses, and return digests for the ledger (§32.6)."""
     root = None if pinned_root.load_root() is None else require_root().value
     scan_policy = read_site_policy(root)
-    if scan_policy is not None and plan.staged:
-        refuse_staged(scan_staged(plan.staged, plan.bundle, scan_policy, progress))
+    if scan_policy is None or not plan.staged:
+        return {}
+    result = examine_staged(plan.staged, plan.bundle, scan_policy, progress)
+    if result.refusal is not None:
+        raise result.refusal
+    return result.documents
 
 
 def _make_record(name: str, documents: Mapping[str, bytes]) -> ImportRecord | None:

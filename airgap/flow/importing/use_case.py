@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from airgap.flow.importing.install_bundle import Outcome
     from airgap.flow.importing.licence_check import LicenceCheck
     from airgap.flow.importing.plan import Plan
+    from airgap.flow.scanning.gate import GateResult
     from airgap.store.staging import StagedItem
 
 __all__ = [
@@ -88,8 +89,8 @@ class ImportRequest:
     """Names of attestations that the bundle may lack, though the root demands them."""
     licence_policy: Path | None = None
     """The file that says which licences are accepted (format §30.4); None: any."""
-    is_scanned: bool = True
-    """Whether the site's scan policy is applied, if it has one (format §32.6)."""
+    scan_policy: Path | None = None
+    """The scan policy of the site, if the file is there; None: it is in the state folder."""
     identities: Sequence[str] = ()
     """Files, or descriptors as ``fd:N``, that open a sealed bundle (format §34)."""
     depots: Sequence[Location] = ()
@@ -206,7 +207,7 @@ def _import_signed(
             find_only_item(request.expected, admitted.manifest.value.items)
         opened = _choose(request, admitted)
         jobs = request.jobs or pipeline.default_jobs()
-        scan = _make_scan(opened, progress) if request.is_scanned else _accept
+        scan = _make_scan(opened, request.scan_policy, progress)
         check = make_check(request.licence_policy, opened)
         if check and not request.dry_run:
             check.look_ahead(opened, jobs, progress)
@@ -240,11 +241,15 @@ def _choose(request: ImportRequest, admitted: Opened) -> Opened:
     return admitted
 
 
-def _accept(_: object) -> None:
-    pass
+def _accept(_: object) -> "GateResult":
+    from airgap.flow.scanning.gate import GateResult
+
+    return GateResult()
 
 
-def _make_scan(opened: Opened, progress: Progress) -> "Callable[[Sequence[StagedItem]], object]":
+def _make_scan(
+    opened: Opened, path: Path | None, progress: Progress
+) -> "Callable[[Sequence[StagedItem]], GateResult]":
     """Return what judges the staged files by the site's scan policy, if it has one.
 
     Raises:
@@ -252,14 +257,14 @@ def _make_scan(opened: Opened, progress: Progress) -> "Callable[[Sequence[Staged
     """
     from airgap.flow.scanning.policy import read_site_policy
 
-    scan_policy = read_site_policy(opened.root.value)
+    scan_policy = read_site_policy(opened.root.value, path)
     if scan_policy is None:
         return _accept
 
-    def scan(staged: "Sequence[StagedItem]") -> None:
-        from airgap.flow.scanning.scan_staged import refuse_staged, scan_staged
+    def scan(staged: "Sequence[StagedItem]") -> "GateResult":
+        from airgap.flow.scanning.gate import examine_staged
 
-        refuse_staged(scan_staged(staged, opened.bundle, scan_policy, progress))
+        return examine_staged(staged, opened.bundle, scan_policy, progress)
 
     return scan
 

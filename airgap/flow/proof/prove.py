@@ -22,6 +22,7 @@ from airgap.flow.importing.use_case import (
     import_bundle,
     list_items,
 )
+from airgap.flow.installed.scan import demand_scanned
 from airgap.flow.progress import Progress
 from airgap.flow.proof import sandbox
 from airgap.flow.proof.environments import Environments
@@ -30,13 +31,14 @@ from airgap.flow.proof.private_home import PrivateHome, is_here, make_private_ho
 from airgap.flow.proof.proof_use import ProofUse
 from airgap.flow.proof.report import Report, Watched, make_report
 from airgap.flow.proof.trial import Trial
+from airgap.flow.scanning.policy import site_policy_path
 from airgap.flow.trust.begin import own_root
 from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, FILES, HUGGING_FACE, MODEL, WHEELHOUSE
 from airgap.state import pinned_root
 from airgap.state.state_folder import describe_search
 from airgap.store.bento_runtime import digest_requirements, read_runtime
-from airgap.store.item_kind import Reference
+from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import find_kind, install_path
 from airgap.store.wheelhouses import find_wheelhouses
 
@@ -91,6 +93,7 @@ def prove(tag: str, options: ProofOptions, progress: Progress) -> Proof:
             that this host lacks.
         ConfigurationError: a variable is not set that the Bento cannot start without.
         CorruptError, StorageError: as ``create``; or the sandbox could not be run.
+        PolicyError: the site's scan policy refuses a file of the Bento or of its models.
     """
     kind = find_kind(BENTO.name)
     name, version = kind.find(tag)
@@ -128,7 +131,8 @@ def rehearse(
     """Import a bundle into a home of its own, and prove its Bentos, or those with these tags.
 
     A model that is in a store of this machine with the same content is not copied. Nothing is
-    recorded in the ledger of this machine. The bundle may lack the attestation ``rehearsal`` even
+    recorded in the ledger of this machine. The site's scan policy is applied before anything runs,
+    as by an import, also to the models that are not copied. The bundle may lack the attestation ``rehearsal`` even
     if the root demands it: that is made from what this finds (format §7.5).
 
     Raises:
@@ -137,12 +141,18 @@ def rehearse(
         AirgapError: as ``import_bundle`` and ``prove``.
     """
     _require_trust()
-    request = replace(request, newest=True, undemanded=frozenset({REHEARSAL}), is_scanned=False)
+    request = replace(
+        request,
+        newest=True,
+        undemanded=frozenset({REHEARSAL}),
+        scan_policy=site_policy_path(),  # the home has a state folder of its own
+    )
     stores = sorted({find_kind(each).store() for each in _LINKED})
     with make_private_home(options.tmpdir, own_state=True) as home:
         with home.use():
             items = list_items(request, progress)
         linked = [item for item in items if item.kind in _LINKED and is_here(item)]
+        demand_scanned([_scan_installed(item) for item in linked], progress)
         for item in linked:
             home.link(item, install_path(item).final)
         with home.use():
@@ -159,6 +169,10 @@ def rehearse(
             proofs = [proving.serve(tag) for tag in bentos]
     bundle = done.opened.bundle if done.opened else ""
     return [replace(proof, bundle=bundle, peaks=tuple(use.peaks)) for proof in proofs]
+
+
+def _scan_installed(item: Item) -> Source:
+    return find_kind(item.kind).scan(Reference(item.kind, item.name, item.version))
 
 
 def _choose_bentos(items: Sequence[Item], tags: Sequence[str]) -> list[str]:
@@ -179,6 +193,7 @@ def _link_closure(
     """Link a Bento with all that airgap would carry with it, and nothing else."""
     bento = find_kind(BENTO.name).scan(Reference(BENTO.name, name, version))
     sources = [bento, *(find_kind(model.kind).scan(model) for model in bento.references)]
+    demand_scanned(sources, progress)
     use.add("copying small files", home.measure_copies(sources, use.block), progress)
     for source in sources:
         home.link_files(source)

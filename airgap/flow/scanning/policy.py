@@ -27,6 +27,7 @@ __all__ = [
     "ScanPolicy",
     "Scanner",
     "add_command",
+    "choose_policy",
     "read_policy",
     "read_site_policy",
     "site_policy_path",
@@ -126,14 +127,16 @@ def site_policy_path() -> Path:
     return state_folder() / _FILE
 
 
-def read_site_policy(root: Root | None) -> ScanPolicy | None:
+def read_site_policy(root: Root | None, path: Path | None = None) -> ScanPolicy | None:
     """Read the site's policy, by which every import is scanned; None: there is none.
+
+    ``path`` is where it is if not in the state folder, as for an import into a folder of its own.
 
     Raises:
         ConfigurationError: it cannot be used.
         PolicyError: it is not the one that the root names, or the root names one and it is missing.
     """
-    path = site_policy_path()
+    path = path or site_policy_path()
     expected = root.rules.policies.get(MALWARE) if root else None
     policy = read_policy(path) if path.exists() or path.is_symlink() else None
     if expected is not None and (policy is None or policy.sha256 != expected.hex()):
@@ -142,6 +145,18 @@ def read_site_policy(root: Root | None) -> ScanPolicy | None:
             f"The site's scan policy {path} {has}; the root names {expected.hex()[:16]}….",
             f"Ask those who made the root for the policy, and put it at {path}.",
         )
+    return policy
+
+
+def choose_policy(path: Path | None, commands: Sequence[str], root: Root | None) -> ScanPolicy:
+    """Return the policy that a person names, or the site's, or the default; with more scanners.
+
+    Raises:
+        ConfigurationError, PolicyError: as ``read_site_policy`` and ``add_command``.
+    """
+    policy = read_policy(path) if path else read_site_policy(root) or DEFAULT_POLICY
+    for command in commands:
+        policy = add_command(policy, command)
     return policy
 
 

@@ -46,7 +46,7 @@ def describe_scan(scan: Scan, *, with_inert: bool = True) -> dict[str, Any]:
         "format": _FORMAT,
         "type": "airgap.scan",
         "airgap": __version__,
-        "bundle": scan.bundle,
+        "bundle": scan.bundle or None,
         "accepted": not scan.refused,
         "statement": scan.statement,
         "policy": scan.policy.sha256 or None,

@@ -22,9 +22,21 @@ from airgap.scan.judge_file import judge_file
 from airgap.scan.verdicts import Judgment, code, refused
 from airgap.store.staging import StagedItem
 
-__all__ = ["Scan", "ScannedFile", "ScannedItem", "refuse_staged", "scan_staged"]
+__all__ = [
+    "ItemFolder",
+    "Scan",
+    "ScannedFile",
+    "ScannedItem",
+    "find_refusal",
+    "scan_items",
+    "scan_staged",
+]
 
 _SHOWN: Final = 20
+_HINT: Final = (
+    "Nothing of the bundle was installed. Ask its builders, or let the site's scan policy permit"
+    " the files."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +100,36 @@ class Scan:
         return f"The lists of the gate find no code outside of the Bentos' own sources{rest}."
 
 
+@dataclass(frozen=True, slots=True)
+class ItemFolder:
+    """An item, and where its files are to be read.
+
+    ``top`` is the folder that scanners get: it has the files of all items with the same one.
+    ``locations`` has those files that are not below ``folder``, by their paths in the item.
+    """
+
+    item: Item
+    folder: Path
+    top: Path
+    locations: Mapping[str, Path] = field(default_factory=dict)
+
+    def locate(self, path: str) -> Path:
+        """Return where a file of the item is."""
+        return self.locations.get(path) or self.folder / path
+
+
 def scan_staged(
     staged: Sequence[StagedItem], bundle: str, policy: ScanPolicy, progress: Progress
 ) -> Scan:
-    """Judge every file of staged items, and let the policy's scanners look at them.
+    """Judge every file of staged items. Raises as ``scan_items``."""
+    folders = [ItemFolder(each.item, each.folder, each.folder.parents[2]) for each in staged]
+    return scan_items(folders, bundle, policy, progress)
+
+
+def scan_items(
+    staged: Sequence[ItemFolder], bundle: str, policy: ScanPolicy, progress: Progress
+) -> Scan:
+    """Judge every file of items, and let the policy's scanners look at them.
 
     Raises:
         ConfigurationError: a scanner cannot be confined.
@@ -111,21 +149,18 @@ def scan_staged(
     return Scan(bundle, policy, items, versions)
 
 
-def refuse_staged(scan: Scan) -> None:
-    """Refuse a bundle of which a file is not accepted. Raises PolicyError."""
+def find_refusal(scan: Scan, hint: str = _HINT) -> PolicyError | None:
+    """Return the error that refuses files which are not accepted; None: all are."""
     refused = scan.refused
     if not refused:
-        return
+        return None
     lines = [
         f"{item.name}: {quote(file.path)} is {_describe(file)}" for item, file in refused[:_SHOWN]
     ]
     if len(refused) > _SHOWN:
         lines.append(f"and {len(refused) - _SHOWN:,} more")
-    raise PolicyError(
-        f"The scan refused {len(refused):,} of {scan.verdicts.total():,} files.",
-        "Nothing of the bundle was installed. Ask its builders, or let the site's scan policy"
-        " permit the files.",
-        lines,
+    return PolicyError(
+        f"The scan refused {len(refused):,} of {scan.verdicts.total():,} files.", hint, lines
     )
 
 
@@ -134,17 +169,17 @@ def _describe(file: ScannedFile) -> str:
 
 
 def _ask_scanners(
-    staged: Sequence[StagedItem], scanners: Sequence[Scanner]
+    staged: Sequence[ItemFolder], scanners: Sequence[Scanner]
 ) -> dict[str, dict[Path, str]]:
     """Return what each scanner says of each staged file: it is asked once for each folder."""
-    folders: dict[Path, list[StagedItem]] = {}
+    folders: dict[Path, list[ItemFolder]] = {}
     for item in staged:
-        folders.setdefault(item.folder.parents[2], []).append(item)
+        folders.setdefault(item.top, []).append(item)
     answers: dict[str, dict[Path, str]] = {}
     for scanner in scanners:
         for folder, items in folders.items():
             sizes = {
-                (item.folder / file.path).relative_to(folder).as_posix(): file.size
+                item.locate(file.path).relative_to(folder).as_posix(): file.size
                 for item in items
                 for file in item.item.files
             }
@@ -155,7 +190,7 @@ def _ask_scanners(
 
 
 def _scan_item(
-    staged: StagedItem,
+    staged: ItemFolder,
     policy: ScanPolicy,
     answers: Mapping[str, Mapping[Path, str]],
     progress: Progress,
@@ -163,17 +198,17 @@ def _scan_item(
     item = staged.item
     judgments: dict[str, Judgment] = {}
     for file in item.files:
-        judgments[file.path] = _judge(item, file, staged.folder)
+        judgments[file.path] = _judge(item, file, staged.locate(file.path))
         progress.advance(file.size)
     joined = join_files(judgments, {file.path: file.size for file in item.files})
-    links = tuple(_judge_links(item, staged.folder))
+    links = tuple(_judge_links(staged))
     name = f"{item.kind} {item.tag}"
 
     def conclude(file: File) -> ScannedFile:
         results = {
-            scanner: results[staged.folder / file.path]
+            scanner: results[staged.locate(file.path)]
             for scanner, results in answers.items()
-            if staged.folder / file.path in results
+            if staged.locate(file.path) in results
         }
         judgment, digest = joined[file.path], file.digest.hex()
         bad = tuple(f"{who}: {what}" for who, what in results.items() if what != CLEAN)
@@ -193,15 +228,16 @@ def _path(file: File) -> str:
     return file.path
 
 
-def _judge_links(item: Item, folder: Path) -> Iterator[tuple[File, Judgment]]:
+def _judge_links(staged: ItemFolder) -> Iterator[tuple[File, Judgment]]:
     """Judge files once more by the names that links give them: a text may be a program by one."""
+    item = staged.item
     files = {file.path: file for file in item.files}
     for link in item.entries:
         if isinstance(link, Link):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), link.target))
             if target in files:
                 file = replace(files[target], path=link.path)
-                yield file, _judge(item, file, folder, target)
+                yield file, _judge(item, file, staged.locate(target))
             elif target not in {*_list_folders(item)}:  # it leads to another link
                 judgment = refused("link", "it does not lead to a file or folder of the item")
                 yield (
@@ -217,21 +253,20 @@ def _list_folders(item: Item) -> Iterator[str]:
             yield entry.path
 
 
-def _judge(item: Item, file: File, folder: Path, target: str = "") -> Judgment:
+def _judge(item: Item, file: File, path: Path) -> Judgment:
     if item.kind in PROGRAM_KINDS:
         return code(item.kind, f"a {item.kind} is a program, and is not looked into")
-    path = folder / (target or file.path)
     with translate_errors(path):
         descriptor = open_without_waiting(path, os.O_NOFOLLOW)
         with os.fdopen(descriptor, "rb") as stream:
             return judge_file(file.path, stream, file.size)
 
 
-def _refuse_changed(staged: Sequence[StagedItem]) -> None:
+def _refuse_changed(staged: Sequence[ItemFolder]) -> None:
     """Refuse files that have changed since their digests were compared. Raises PolicyError."""
     for item in staged:
         for file in item.item.files:
-            path = item.folder / file.path
+            path = item.locate(file.path)
             with translate_errors(path):
                 descriptor = open_without_waiting(path, os.O_NOFOLLOW)
                 with os.fdopen(descriptor, "rb") as stream:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import airgap
 from airgap.errors import PolicyError
 from airgap.flow.scanning.policy import read_site_policy
 from airgap.format.root import Root
 from airgap.format.site_rules import SiteRules
+from tests.integration.api.test_results import fits
 from tests.integration.scanning.conftest import PICKLE, SERVICE, Scanned
 from tests.support import stores
 from tests.support.refusals import expect_refusal
@@ -225,3 +227,137 @@ def test_a_scanner_that_fails_refuses_everything(
     reasons = [file["reasons"][0] for item in ran.json["items"] for file in item["files"]]
     name = Path(sys.executable).name
     assert set(reasons) == {f"{name}: {reason}"}
+
+
+def test_the_ledger_names_the_report_of_an_import_and_of_a_refusal(
+    scanned: Scanned, isolated: Side, tmp_path: Path
+) -> None:
+    path = write_site_policy(isolated, "")
+    reports = {}
+    for depot, code in ((scanned.calm, 0), (scanned.evil, 12)):
+        report = tmp_path / f"{depot.name}.json"
+        options = ("--policy", path, "--report", report)
+        assert scanned.builder.run("scan", depot, *options).code == code
+        reports[depot] = hashlib.sha256(report.read_bytes()).hexdigest()
+
+    assert isolated.run("import", scanned.calm).code == 0
+    assert isolated.run("import", scanned.evil, "--newest").code == 12
+    refused, imported, begun = isolated.run("log", "--json").json["entries"]
+
+    assert [each["event"] for each in (begun, imported, refused)] == [
+        "begun",
+        "imported",
+        "refused",
+    ]
+    assert imported["documents"]["scan"] == reports[scanned.calm]
+    assert refused["documents"]["scan"] == reports[scanned.evil]
+
+
+def test_nothing_of_a_bundle_is_rehearsed_that_the_site_does_not_accept(
+    scanned: Scanned, isolated: Side, tmp_path: Path
+) -> None:
+    report = tmp_path / "proof.json"
+    for side in (scanned.builder, isolated):  # the model is installed at the builder's
+        write_site_policy(side, "")
+        before = side.run("log", "--json").json["entries"]
+        options = ("--report", report, "--tmpdir", tmp_path, "--json")
+
+        ran = side.run("rehearse", scanned.evil, *options)
+
+        assert ran.code == 12
+        assert "The scan refused 2 of" in ran.json["error"]["message"]
+        assert not report.exists()
+        assert side.run("log", "--json").json["entries"] == before
+
+
+def test_a_rehearsal_asks_the_scanners_of_the_site(scanned: Scanned, tmp_path: Path) -> None:
+    scanner = write_scanner(tmp_path, "import sys; sys.exit(3)\n").split()
+    policy = f"[[scanner]]\nname = 's'\ncommand = {json.dumps(scanner)}\nadapter = 'exit'\n"
+    write_site_policy(scanned.builder, policy)
+
+    ran = scanned.builder.run("rehearse", scanned.calm, "--tmpdir", tmp_path, "--json")
+
+    assert ran.code == 12
+    assert "it ended with 3" in str(ran.json["error"]["details"])
+
+
+def test_installed_items_are_judged_again_when_the_rules_have_changed(
+    scanned: Scanned, isolated: Side, tmp_path: Path
+) -> None:
+    assert isolated.run("import", scanned.evil, "--json").code == 0
+    stores.add_snapshot(isolated, "org/model", "a" * 40, {"weights.pkl": PICKLE})
+    write_site_policy(isolated, "")
+    before = stores.snapshot(isolated.bentoml, isolated.hugging_face)
+
+    ran = isolated.run("scan", "--installed", "--report", tmp_path / "r.json", "--json")
+    named = isolated.run("scan", "--installed", "trap:v1", "--json")
+    proved = isolated.run("prove", "trap:v1", "--json")
+
+    files = {
+        (item["item"], file["path"]): file for item in ran.json["items"] for file in item["files"]
+    }
+    assert (ran.code, ran.json["bundle"], ran.json["accepted"]) == (12, None, False)
+    assert files["model evil:v1", "model.pkl"]["sha256"] == DIGEST
+    assert files["model evil:v1", "model.pkl"]["verdict"] == "refused"
+    (cached,) = (file for (item, _), file in files.items() if "org" in item)
+    assert cached["verdict"] == "refused"
+    assert json.loads((tmp_path / "r.json").read_text()) == {
+        name: value for name, value in ran.json.items() if name != "signed_by"
+    }
+    assert (named.code, [item["item"] for item in named.json["items"]]) == (0, ["bento trap:v1"])
+    assert proved.code == 12
+    assert "The scan refused 2 of" in proved.json["error"]["message"]
+    assert stores.snapshot(isolated.bentoml, isolated.hugging_face) == before
+
+
+def test_scanners_look_at_installed_items(isolated: Side, tmp_path: Path) -> None:
+    stores.add_snapshot(isolated, "org/model", "a" * 40, {"a/weights.json": b"{}", "b.json": b"[]"})
+    stores.add_model(isolated, "calm:v1", {"a.json": b"{}"})
+    script = (
+        "import json, os, sys\n"
+        "for folder, _, names in os.walk(sys.argv[-1]):\n"
+        "    for name in names:\n"
+        "        path = os.path.join(folder, name)\n"
+        "        open(path, 'rb').read()\n"
+        "        print(json.dumps({'path': path, 'verdict': 'clean'}))\n"
+    )
+    scanner = write_scanner(tmp_path, script).split()
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        f"[[scanner]]\nname = 's'\ncommand = {json.dumps(scanner)}\nadapter = 'json'\n"
+    )
+
+    ran = isolated.run("scan", "--installed", "--policy", policy, "--json")
+
+    said = [file.get("scanners") for item in ran.json["items"] for file in item["files"]]
+    assert ran.code == 0, ran.json
+    assert said == [{"s": "clean"}] * len(said)
+    assert len(said) >= 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("scan",), 2),
+        (("scan", "a", "b"), 2),
+        (("scan", "--installed", "--sign", "k", "--report", "r"), 2),
+        (("scan", "--installed", "nothing:v1"), 13),
+    ],
+)
+def test_what_cannot_be_scanned_is_said(isolated: Side, words: tuple[str, ...], code: int) -> None:
+    assert isolated.run(*words).code == code
+
+
+def test_python_scans_as_the_command_does(scanned: Scanned, isolated: Side) -> None:
+    printed = scanned.builder.run("scan", scanned.evil, "--json").json
+    with scanned.builder.here():
+        report = airgap.scan_bundle(scanned.evil)
+    assert fits(report, airgap.results.ScanDict)
+    assert {**report, "signed_by": None} == printed
+
+    assert isolated.run("import", scanned.calm).code == 0
+    with isolated.here():
+        installed = airgap.scan_installed(["calm:v1"])
+    assert fits(installed, airgap.results.ScanDict)
+    assert (installed["bundle"], installed["accepted"]) == (None, True)
+    assert [item["item"] for item in installed["items"]] == ["model calm:v1"]

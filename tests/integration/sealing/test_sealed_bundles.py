@@ -412,3 +412,20 @@ def test_a_root_forbids_recipients_of_ones_own(site: SealedSite, tmp_path: Path)
     words = ("seal", tmp_path / "x", tmp_path / "y", "--key", site.key, "--seal-to", public)
     told = side.run(*words, "--insecure-recipients", "--json")
     assert told.json["error"]["kind"] == PolicyError.kind
+
+
+def test_a_sealed_bundle_is_scanned_with_an_identity_alone(
+    site: SealedSite, depot: Path, tmp_path: Path
+) -> None:
+    without = site.isolated.run("scan", depot, "--json")
+    ran = site.isolated.run("scan", depot, "--identity", site.identity, "--json")
+    with site.isolated.here():
+        report = airgap.scan_bundle(depot, identities=[site.identity], tmpdir=tmp_path)
+
+    assert without.code not in {0, 12}
+    assert {item["item"] for item in ran.json["items"]} == {
+        "bento secret-shop:v1",
+        "model secret-ranker:v1",
+    }
+    assert {**report, "signed_by": None} == ran.json
+    assert not list(tmp_path.iterdir())
