@@ -62,7 +62,7 @@ class NotJson(Exception):  # noqa: N818 -- it ends in a judgment
 
 
 @dataclass(slots=True)
-class _Open:
+class _Level:
     """An object or an array that is open, and what may be a layer in it."""
 
     is_object: bool
@@ -109,7 +109,7 @@ class _Walk:
         self._data = b""
         self._at = 0
         self._read_to = 0
-        self._open: list[_Open] = []
+        self._open: list[_Level] = []
 
     def follow(self, *, is_lines: bool) -> None:
         self._fill()
@@ -215,7 +215,7 @@ class _Walk:
         if len(self._open) >= _DEEPEST:
             raise Unreadable("it is nested too deeply")
         self._at += 1
-        self._open.append(_Open(start == b"{", is_watched))
+        self._open.append(_Level(start == b"{", is_watched))
         end = b"}" if start == b"{" else b"]"
         if self._peek() == end:
             self._close()
@@ -248,7 +248,7 @@ class _Walk:
         else:
             self._follow_value()
 
-    def _follow_pair(self, here: _Open) -> None:
+    def _follow_pair(self, here: _Level) -> None:
         self._peek()
         raw = self._match(_A_TEXT)
         if raw is None:

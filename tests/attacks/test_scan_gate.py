@@ -20,7 +20,7 @@ from airgap.errors import ConfigurationError, PolicyError
 from airgap.flow.progress import Silent
 from airgap.flow.scanning import confined, scan_staged
 from airgap.flow.scanning.policy import Scanner, ScanPolicy
-from airgap.format.inventory import File
+from airgap.format.inventory import File, Item
 from airgap.scan.contents import Budget, Content
 from airgap.scan.filled_classes import FILLED_CLASSES
 from airgap.scan.item import join_files
@@ -28,7 +28,6 @@ from airgap.scan.judge_file import judge_file
 from airgap.scan.pickle_calls import find_named
 from airgap.scan.pickles import judge_pickle
 from airgap.scan.verdicts import Judgment, Unreadable, Weights
-from airgap.store.staging import StagedItem
 from tests.support.pickle_loader import load
 from tests.unit.scan.files import CASES, MEDIA, Case, ask, call, tarred, text, torch_archive, zipped
 from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
@@ -306,9 +305,8 @@ def test_a_file_that_changes_while_scanners_run_is_refused(tmp_path: Path) -> No
     (tmp_path / "f").write_bytes(b"before")
     digest = hashlib.sha256(b"before").digest()
     file = File("f", executable=False, size=6, digest=digest, chunks=())
-    staged = cast(
-        "StagedItem", SimpleNamespace(folder=tmp_path, item=SimpleNamespace(files=[file]))
-    )
+    item = cast("Item", SimpleNamespace(files=[file]))
+    staged = scan_staged.ItemFolder(item, tmp_path, tmp_path)
     scan_staged._refuse_changed([staged])
     (tmp_path / "f").write_bytes(b"behind")
     with pytest.raises(PolicyError, match="has changed while"):

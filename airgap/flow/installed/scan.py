@@ -46,7 +46,7 @@ class InstalledScanRequest:
 
 
 def scan_installed(request: InstalledScanRequest, progress: Progress) -> Scan:
-    """Judge every file of installed items, as it is on the disk, whoever has put it there.
+    """Judge every file of installed items, as it is on the disk.
 
     Items of the kinds that are programs are left out: nothing in them would be looked into.
 

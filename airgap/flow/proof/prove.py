@@ -132,8 +132,8 @@ def rehearse(
 
     A model that is in a store of this machine with the same content is not copied. Nothing is
     recorded in the ledger of this machine. The site's scan policy is applied before anything runs,
-    as by an import, also to the models that are not copied. The bundle may lack the attestation ``rehearsal`` even
-    if the root demands it: that is made from what this finds (format §7.5).
+    as by an import, also to the models that are not copied. The bundle may lack the attestation
+    ``rehearsal`` even if the root demands it: that is made from what this finds (format §7.5).
 
     Raises:
         ConfigurationError: this machine does not trust a site yet.
