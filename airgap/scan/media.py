@@ -130,7 +130,9 @@ def _walk_ico(content: Content) -> int:
     end = 6 + 16 * count
     for index in range(count):
         size = _read_number(content, 6 + 16 * index + 8, "<I")
-        demand(_read_number(content, 6 + 16 * index + 12, "<I") == end, "an image does not follow the one before it")
+        demand(
+            _read_number(content, 6 + 16 * index + 12, "<I") == end, "an image has a gap before it"
+        )
         end += size
     return end
 
