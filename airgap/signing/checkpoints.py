@@ -1,6 +1,7 @@
 """Checkpoints of ledgers: signed by a recorder, verified with keys of recorders (format §28.3)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from airgap.errors import NotTrustedError
@@ -11,10 +12,27 @@ from airgap.printable import quote
 from airgap.signing.public_keys import verifies
 from airgap.signing.signer import Signer
 
-__all__ = ["raw_public_key", "sign_checkpoint", "verify_checkpoint"]
+__all__ = [
+    "Cosignature",
+    "raw_public_key",
+    "sign_checkpoint",
+    "verify_checkpoint",
+    "verify_cosignatures",
+]
 
 _ED25519: Final = "ed25519"
 _KEY_BYTES: Final = 32
+_TIME_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Cosignature:
+    """A valid signature of a witness: the id of its key, the name in the note, and the time."""
+
+    key_id: str
+    name: str
+    at: int
+    """When the witness says it signed, in seconds since 1970."""
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
@@ -78,6 +96,38 @@ def verify_checkpoint(
             (f"ledger: {quote(checkpoint.origin)}, {checkpoint.size:,} entries",),
         )
     return checkpoint, tuple(sorted(signers))
+
+
+def verify_cosignatures(raw: bytes, keys: Mapping[str, Key], name: str) -> tuple[Cosignature, ...]:
+    """Verify what these keys signed as witnesses of a note (format §28.5).
+
+    Lines of other keys have no meaning.
+
+    Raises:
+        NotTrustedError: a line that names one of the keys is not its signature.
+        CorruptError: it is not a note.
+    """
+    note = checkpoints.parse_note(raw, name)
+    found: list[Cosignature] = []
+    for key_id, key in keys.items():
+        if key.algorithm != _ED25519:
+            continue
+        public = raw_public_key(key)
+        for line in note.signatures:
+            if line.key_hash != checkpoints.compute_key_hash(
+                line.name, public, checkpoints.COSIGNATURE
+            ):
+                continue
+            at = int.from_bytes(line.signature[:_TIME_BYTES], "big")
+            signed = checkpoints.cosigned_bytes(note.text, at)
+            if not verifies(key, line.signature[_TIME_BYTES:], signed):
+                raise NotTrustedError(
+                    f"{name} has a signature of witness {quote(line.name)} that is not that of key"
+                    f" {key_id}.",
+                    "It was changed or damaged: get it again from its source.",
+                )
+            found.append(Cosignature(key_id, line.name, at))
+    return tuple(found)
 
 
 def raw_public_key(key: Key) -> bytes:

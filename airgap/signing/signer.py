@@ -73,8 +73,8 @@ class Signer(ABC):
             raise ConfigurationError(
                 f"Key {self.key.id} is for {self.key.algorithm}, and checkpoints are signed with"
                 " Ed25519 only.",
-                "Make a key with `airgap key generate NAME`, and let the root name it as recorder"
-                " (`airgap root add-key ROOT NAME.pub --role recorder`).",
+                "Make one with `airgap key generate NAME --algorithm ed25519`, and let the root"
+                " name it: `airgap root add-key ROOT recorder NAME.pub -o NEXT`.",
             )
         if text.startswith(b"DSSEv1 "):
             raise ValueError("the text of a note is not that of an envelope")

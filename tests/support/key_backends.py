@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.flow.ledger.record import EventRecord, record_event
 from tests.support import sides
 from tests.support.sides import Ran, Side, Site
 
@@ -41,6 +42,25 @@ def carry(connected: Side, isolated: Side, key: str | Path) -> None:
 
     assert exported.code == 0, exported.err
     assert verified.code == 0, verified.err
+
+
+def record(side: Side, key: str | Path, *options: str | Path) -> None:
+    """Sign a checkpoint as a recorder and as a witness, and verify both with the public half."""
+    public, request = side.top / "recorder.pub", side.top / "request"
+    ran = airgap("key", "export-public", key, "-o", public)
+    assert ran.code == 0, ran.err
+    with side.here():
+        record_event("any", "exporting", EventRecord("checked", bundle=b"\x77" * 32))
+    mine = ("--exports", "--site", "any", "--key", key, *options)
+    made = side.run("ledger", "consistency", "0", "-o", request, *mine)
+    assert made.code == 0, made.err
+    theirs = ("--recorder", public)
+    words = ("--name", "audit.example/laptop", "-o", side.top / "cosigned", "--key", key, *options)
+    cosigned = side.run("ledger", "cosign", request, *words, *theirs)
+    assert cosigned.code == 0, cosigned.err
+    shown = side.run("ledger", "verify", side.top / "cosigned", *theirs, "--json")
+    assert shown.code == 0, shown.err
+    assert shown.json["checkpoint"]["entries"] == 2
 
 
 def bare_side(top: Path) -> Side:

@@ -1,8 +1,12 @@
 """Readers of what airgap itself has written down, which may be damaged, or changed by others."""
 
+import hashlib
 from typing import Final
 
+from airgap.errors import CorruptError
 from airgap.format import limits
+from airgap.format.counted_files import decode_counted, encode_counted
+from airgap.format.fields import DIGEST_BYTES
 from airgap.store import environments
 from airgap.store.environments import EnvironmentDescription
 from airgap.store.install_paths import InstallPath
@@ -25,6 +29,11 @@ def _read_environment(raw: bytes) -> bytes | None:
     return None if description is None else environments.encode(description)
 
 
+def _read_counted(raw: bytes) -> bytes:
+    """Read what lies below the digest, which would hide everything from a fuzzer."""
+    return encode_counted(decode_counted(hashlib.sha256(raw).digest() + raw))[DIGEST_BYTES:]
+
+
 def _read_volumes(raw: bytes) -> None:
     """Load what earlier runs of an import have seen: at most every pack of a bundle."""
     store = scratch() / "store"
@@ -38,7 +47,20 @@ def _read_volumes(raw: bytes) -> None:
         assert all(type(index) is int and 0 <= index < limits.PACKS for index in indexes)
 
 
+_COUNTED: Final = {
+    f"approver.{'ab' * 32}.attestation": b"said",
+    f"approver.{'ab' * 32}.dsse": b"signed",
+    f"builder.{'cd' * 32}.dsse": b"signed",
+    "waiver.msgpack": b"waived",
+}
+
+
 READERS: Final[dict[str, Reader]] = {
+    "signatures that an import counted": Reader(
+        _read_counted,
+        (CorruptError,),
+        lambda: [encode_counted(files)[DIGEST_BYTES:] for files in (_COUNTED, {})],
+    ),
     "description of an environment": Reader(
         _read_environment, (), lambda: [environments.encode(_DESCRIPTION)], _JSON_WORDS
     ),

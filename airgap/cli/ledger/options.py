@@ -22,8 +22,10 @@ __all__ = [
     "ledger_options",
     "open_signer",
     "read_recorders",
+    "read_witnesses",
     "recorder_option",
     "signer_options",
+    "witness_option",
 ]
 
 P = ParamSpec("P")
@@ -74,6 +76,28 @@ def recorder_option(command: Callable[P, Any]) -> Callable[P, Any]:
     )(command)
 
 
+def witness_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--witness``."""
+    return click.option(
+        "--witness",
+        "witnesses",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Also verify what this public key signed as a witness; default: the witnesses of the"
+        " root that this machine trusts.",
+    )(command)
+
+
+def read_witnesses(paths: tuple[Path, ...], site: str | None) -> "Mapping[str, Key]":
+    """Return the keys of witnesses: those that were named, and those of the pinned root."""
+    from airgap.flow.ledger.checkpoints import find_witnesses
+    from airgap.flow.trust import keys
+
+    named = {key.id: key for key in map(keys.read_public_key, paths)}
+    return named if site is None else {**find_witnesses(site), **named}
+
+
 def choose_side(*, exports: bool) -> "Side":
     """Return which ledger of a site ``--exports`` stands for."""
     return "exporting" if exports else "importing"
@@ -95,20 +119,31 @@ def read_recorders(paths: tuple[Path, ...]) -> "tuple[Mapping[str, Key], str | N
 
 def describe_checkpoint(signed: "SignedCheckpoint") -> dict[str, Any]:
     """Describe a verified checkpoint as plain data. Digests and ids in hex."""
+    from airgap.times import format_time
+
     return {
         "origin": signed.point.origin,
         "entries": signed.point.size,
         "root": signed.point.root.hex(),
         "recorder": signed.key.id,
+        "witnesses": [
+            {"key_id": line.key_id, "name": line.name, "at": format_time(line.at)}
+            for line in signed.cosignatures
+        ],
         "other_signatures": list(signed.others),
     }
 
 
 def checkpoint_lines(signed: "SignedCheckpoint") -> list[str]:
     """Return a verified checkpoint for people."""
+    from airgap.times import format_time
+
     lines = [
         f"ledger {signed.point.origin}",
         f"  {count_text(signed.point.size, 'entry', 'entries')}, root {signed.point.root.hex()}",
         f"  signed by recorder {signed.key.id}",
     ]
+    for line in signed.cosignatures:
+        lines.append(f"  cosigned at {format_time(line.at)} by {line.name}")
+        lines.append(f"    {line.key_id}")
     return [*lines, *(f"  also has a signature of {name}, not verified" for name in signed.others)]

@@ -1,7 +1,7 @@
 """The admission policy of this machine: pinned root, import history, time, waivers (§7.5)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from airgap.errors import AirgapError, ConfigurationError, PolicyError
@@ -73,6 +73,8 @@ class AdmissionPolicy:
     undemanded: frozenset[str] = frozenset()
     identities: tuple[AgeIdentity, ...] = ()
     """What opens sealed bundles (format §34)."""
+    waiver_envelopes: Mapping[bytes, Sequence[bytes]] = field(default_factory=dict)
+    """Who signed the waivers, by the SHA-256 of each."""
     looks_only: bool = False
     """Whether a sealed bundle is to be looked at as its index says, where there is no identity."""
     on_refusal: Callable[[bytes, AirgapError], object] = lambda bundle, error: None  # noqa: ARG005
@@ -206,7 +208,15 @@ def load(
     files = [pinned_root.read_signed(path, limits.WAIVER_BYTES, "waiver") for path in waiver_files]
     waivers = tuple(trust.accept_waiver(raw, envelopes, root, now) for raw, envelopes in files)
     secrets = read_identities(identities)
-    return AdmissionPolicy(root, state, now, waivers, channel, identities=secrets)
+    return AdmissionPolicy(
+        root,
+        state,
+        now,
+        waivers,
+        channel,
+        identities=secrets,
+        waiver_envelopes={digest(raw): envelopes for raw, envelopes in files},
+    )
 
 
 def _list_signers(admission: Admission | None) -> dict[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from airgap.disk.os_errors import storage_error
 from airgap.disk.space import measure_block, round_up
 from airgap.errors import AirgapError, NotTrustedError, PolicyError
 from airgap.flow.admission import history
+from airgap.flow.bundle.counted import list_counted
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.disk_use import DiskUse, Peak, demand_peaks, find_peaks
 from airgap.flow.importing.descriptions import Descriptions
@@ -35,6 +36,7 @@ from airgap.flow.scanning.gate import GateResult
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
 from airgap.printable import quote
+from airgap.state.counted_files import save_counted
 from airgap.state.installed_manifests import save_manifest
 from airgap.state.state_folder import state_folder
 from airgap.store.bentoml_listing import refuse_conflicts
@@ -319,12 +321,16 @@ def _make_record(opened: Opened, documents: Mapping[str, bytes]) -> ImportRecord
 
 
 def _save_manifest(opened: Opened, progress: Progress) -> None:
-    """Keep the manifest for later differences: an import that is done does not fail for it."""
+    """Keep the manifest for later differences, and who signed it (format §17.9).
+
+    An import that is done does not fail for it.
+    """
     try:
         save_manifest(opened.bundle, opened.manifest.raw)
+        save_counted(opened.bundle, dict(list_counted(opened)))
     except OSError as error:
         progress.note(
-            "The items are in place, but the bundle's manifest could not be kept:"
+            "The items are in place, but the bundle's manifest and signatures could not be kept:"
             f" {error.strerror}. A bundle that builds on this one may need it as --depot."
         )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airgap.disk import durable, sharing
 from airgap.disk.os_errors import translate_errors
@@ -23,6 +23,7 @@ from airgap.format.root import Key
 from airgap.ledger.log import CHECKPOINT, RECORDER
 from airgap.ledger.tree import LedgerTree
 from airgap.signing import checkpoints
+from airgap.signing.checkpoints import Cosignature, verify_cosignatures
 from airgap.signing.public_keys import load_pem, to_pem
 from airgap.signing.signer import Signer
 
@@ -31,8 +32,10 @@ __all__ = [
     "RECORDER",
     "SignedCheckpoint",
     "add_cosignatures",
+    "add_witnesses",
     "choose_ledger",
     "find_recorders",
+    "find_witnesses",
     "make_checkpoint",
     "read_checkpoint",
     "read_tree",
@@ -48,12 +51,15 @@ class SignedCheckpoint:
     point: Checkpoint
     raw: bytes
     key: Key
+    cosignatures: tuple[Cosignature, ...] = ()
+    """Those of witnesses that were verified."""
 
     @property
     def others(self) -> tuple[str, ...]:
         """The names of further keys in the note, whose signatures were not verified."""
         signatures = parse_note(self.raw, CHECKPOINT).signatures
-        return tuple(line.name for line in signatures if line.name != self.point.origin)
+        verified = {self.point.origin, *(line.name for line in self.cosignatures)}
+        return tuple(line.name for line in signatures if line.name not in verified)
 
 
 def choose_ledger(site: str | None, side: Side) -> str:
@@ -103,6 +109,25 @@ def find_recorders(site: str) -> dict[str, Key]:
     return pinned.value.signers("recorder")
 
 
+def find_witnesses(site: str) -> dict[str, Key]:
+    """Return the witnesses that the pinned root of a site names, by key id; none without one."""
+    pinned = sites.load_pinned()
+    if pinned is None or pinned.value.site != site:
+        return {}
+    return pinned.value.signers("witness")
+
+
+def add_witnesses(
+    signed: SignedCheckpoint, witnesses: Mapping[str, Key], name: str
+) -> SignedCheckpoint:
+    """Verify what witnesses signed of a checkpoint.
+
+    Raises:
+        NotTrustedError: a line that names one of them is not its signature.
+    """
+    return replace(signed, cosignatures=verify_cosignatures(signed.raw, witnesses, name))
+
+
 def make_checkpoint(site: str, side: Side, signer: Signer) -> SignedCheckpoint:
     """Sign how long a ledger is, and keep the checkpoint beside it.
 
@@ -145,10 +170,12 @@ def add_cosignatures(site: str, side: Side, raw: bytes, name: str) -> SignedChec
     Raises:
         PolicyError: the ledger has no checkpoint, or the note is of another one.
         CorruptError: it is not a note, or there would be more signatures than a note may have.
+        NotTrustedError: a line names a witness of the site's root, and is not its signature.
         StorageError: it cannot be written.
     """
     last = read_checkpoint(site, side)
     note = parse_note(raw, name)
+    verify_cosignatures(raw, find_witnesses(site), name)
     if last is None or last.point.text != note.text:
         raise PolicyError(
             f"{name} is not of the last checkpoint of this ledger.",
@@ -219,7 +246,7 @@ def _require_recorder(site: str, key: Key) -> None:
         f"Key {key.id} is not a recorder of site {site}: its root (version"
         f" {pinned.value.version}) does not name it, or revokes it.",
         "Sign with a recorder's key, or let the root name this one: `airgap root add-key ROOT"
-        " NAME.pub --role recorder`.",
+        " recorder NAME.pub -o NEXT`.",
     )
 
 

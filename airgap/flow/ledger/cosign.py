@@ -31,9 +31,10 @@ from airgap.signing.checkpoints import raw_public_key
 from airgap.signing.signer import Signer
 from airgap.state.state_folder import state_folder
 
-__all__ = ["Cosigned", "accept_checkpoint", "cosign", "read_witnessed"]
+__all__ = ["Cosigned", "accept_checkpoint", "cosign", "read_witnessed", "remember_checkpoint"]
 
 _LAST: Final = "checkpoint"
+_SEEN: Final = "seen-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,38 @@ def accept_checkpoint(signed: SignedCheckpoint, proof: ConsistencyProof, what: s
             durable.replace_file(folder / _LAST, signed.raw, mode=mode)
 
 
+def remember_checkpoint(signed: SignedCheckpoint) -> None:
+    """Remember a checkpoint that was verified, and compare it with those of the same length.
+
+    At most 1,000 of a ledger are remembered, the longest ones.
+
+    Raises:
+        NotTrustedError: one of the same length has another root; both are kept as evidence.
+        CorruptError: one that was remembered is damaged.
+        StorageError: it cannot be read or written.
+    """
+    folder, point = _find_folder(signed.point.origin), signed.point
+    with translate_errors(folder):
+        sharing.make_own_folder(folder)
+        with locks.lock_folder(folder):
+            _refuse_fork(folder, _read_last(folder), signed)
+            seen = _read_note(folder / f"{_SEEN}{point.size}")
+            _refuse_fork(folder, seen, signed)
+            if seen is not None:
+                return
+            sizes = sorted(
+                int(size)
+                for path in folder.glob(f"{_SEEN}*")
+                if (size := path.name.removeprefix(_SEEN)).isdecimal()
+            )
+            if len(sizes) >= limits.SEEN_CHECKPOINTS:
+                if point.size < sizes[0]:
+                    return
+                (folder / f"{_SEEN}{sizes[0]}").unlink()
+            mode = sharing.choose_file_mode(folder)
+            durable.replace_file(folder / f"{_SEEN}{point.size}", signed.raw, mode=mode)
+
+
 def read_witnessed(origin: str) -> Checkpoint | None:
     """Return the last checkpoint of a ledger that was accepted here; None if there is none.
 
@@ -154,11 +187,14 @@ def _refuse_gap(
 
 
 def _read_last(folder: Path) -> tuple[Checkpoint, bytes] | None:
-    raw = read_if_exists(folder / _LAST, limits.NOTE_BYTES)
+    return _read_note(folder / _LAST)
+
+
+def _read_note(path: Path) -> tuple[Checkpoint, bytes] | None:
+    raw = read_if_exists(path, limits.NOTE_BYTES)
     if raw is None:
         return None
-    name = str(folder / _LAST)
-    return parse_checkpoint(parse_note(raw, name).text, name), raw
+    return parse_checkpoint(parse_note(raw, str(path)).text, str(path)), raw
 
 
 def _find_folder(origin: str) -> Path:

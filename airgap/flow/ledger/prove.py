@@ -29,10 +29,12 @@ from airgap.printable import count_text
 from airgap.signing.public_keys import to_pem
 from airgap.signing.signer import Signer
 from airgap.state import installed_manifests, pinned_root
+from airgap.state.counted_files import load_counted
 from airgap.times import format_time
 
 __all__ = [
     "ENTRY",
+    "MANIFEST",
     "PROOF",
     "WrittenProof",
     "describe_entry",
@@ -47,6 +49,7 @@ __all__ = [
 
 ENTRY: Final = "entry.msgpack"
 PROOF: Final = "entry.tlog-proof"
+MANIFEST: Final = "manifest.msgpack"
 _ID_DIGITS: Final = 8
 _MADE_BY: Final[frozenset[str]] = IMPORTS | {"exported"}
 
@@ -289,9 +292,11 @@ def _decode_with(tree: LedgerTree, part: bytes) -> Iterator[tuple[int, Entry]]:
 
 
 def _manifest_files(entry: Entry) -> dict[str, bytes]:
-    """Return the manifest of the entry's bundle, if this machine keeps it."""
+    """Return the manifest of the entry's bundle and who signed it, as far as it was kept."""
     raw = installed_manifests.load_raw(entry.bundle.hex()) if entry.bundle else None
-    return {} if raw is None else {"manifest.msgpack": raw}
+    if raw is None or entry.bundle is None:
+        return {}
+    return {MANIFEST: raw, **load_counted(entry.bundle.hex())}
 
 
 def _read_texts() -> Iterator[tuple[str, bytes]]:

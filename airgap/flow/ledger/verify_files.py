@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from airgap.errors import NotTrustedError, UsageError
+from airgap.errors import UsageError
 from airgap.flow.ledger.checkpoints import CHECKPOINT, SignedCheckpoint, verify_checkpoint
 from airgap.flow.ledger.export import EDGE, compute_exported_root
 from airgap.flow.ledger.prove import ENTRY, PROOF, describe_entry
@@ -15,13 +15,11 @@ from airgap.flow.ledger.verify import (
     verify_consistency,
     verify_entry,
 )
+from airgap.flow.ledger.verify_signers import EntrySigner, verify_signers
 from airgap.format import limits
-from airgap.format.ledger import digest
 from airgap.format.root import Key
 
 __all__ = ["VerifiedFile", "verify_path"]
-
-_MANIFEST: Final = "manifest.msgpack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,8 @@ class VerifiedFile:
     signed: SignedCheckpoint
     entry: dict[str, Any] | None = None
     count: int | None = None
+    signers: tuple[EntrySigner, ...] = ()
+    """Whom the entry names, and whose signatures are there."""
 
 
 def verify_path(
@@ -68,15 +68,9 @@ def _verify_folder(folder: Path, recorders: Mapping[str, Key], site: str | None)
     entry = read_proof_file(folder / ENTRY, limits.LEDGER_ENTRY_BYTES)
     proof = read_proof_file(folder / PROOF)
     proven = verify_entry(proof, entry, recorders, str(folder / PROOF), site)
-    manifest = folder / _MANIFEST
-    if manifest.exists():
-        raw = read_proof_file(manifest, limits.MANIFEST_BYTES)
-        if digest(raw) != proven.entry.bundle:
-            raise NotTrustedError(
-                f"{manifest} is not the manifest of the bundle that the entry is about.",
-                "It was exchanged: get the folder again from its source.",
-            )
-    return VerifiedFile("entry", proven.signed, describe_entry(proven.entry, proven.number))
+    signers = verify_signers(folder, proven.entry)
+    described = describe_entry(proven.entry, proven.number)
+    return VerifiedFile("entry", proven.signed, described, signers=signers)
 
 
 def _refuse_old(old: Path | None) -> None:

@@ -12,16 +12,18 @@ from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError, MissingError
 from airgap.flow.admission import history
 from airgap.flow.admission.history import HistoryStatus
+from airgap.flow.bundle.counted import list_counted
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.location.destination import require_folder_above, require_writable
 from airgap.flow.progress import Progress
 from airgap.flow.receipts.read_ledger import LedgerReading
 from airgap.flow.receipts.witness import list_witnessed, load_acknowledged
-from airgap.format import attestation, intoto, layout, limits
-from airgap.format import envelope as dsse
+from airgap.format import intoto, limits
 from airgap.format.checkpoint import Checkpoint
+from airgap.format.counted_files import WAIVER
 from airgap.format.envelope import BUNDLE_ROLES
 from airgap.format.intoto import StatementEnvelope
+from airgap.format.layout import parse_attestation_file, parse_envelope_file
 from airgap.format.ledger_entry import Entry
 from airgap.format.receipt import (
     EVENTS,
@@ -281,29 +283,11 @@ def _list_items(fate: BundleFate) -> Iterator[ReceiptItem]:
 
 def _list_evidence(opened: Opened | None) -> Iterator[tuple[str, bytes]]:
     """Yield name and SHA-256 of each envelope and attestation that was counted."""
-    if opened is None:
-        return
-    for raw in opened.evidence.envelopes:
-        key_id = dsse.decode(raw).key_id
-        if key_id in opened.manifest.signers["builder"]:
-            yield layout.envelope_file("builder", key_id), hashlib.sha256(raw).digest()
-    counted = {
-        (key_id, attestation.encode(signed)): signed
-        for key_id, signed in opened.manifest.attestations
-    }
-    for role, pairs in opened.evidence.attestations.items():
-        for statement, envelope in pairs:
-            key_id = dsse.decode(envelope).key_id
-            signed = counted.get((key_id, statement))
-            if signed is not None and signed.role == role:
-                attested = "" if signed.is_default else signed.name
-                file = layout.attestation_file(role, key_id, attested)
-                yield file, hashlib.sha256(statement).digest()
-                file = layout.envelope_file(role, key_id, attested)
-                yield file, hashlib.sha256(envelope).digest()
-    waiver = opened.admission.waiver
-    if waiver is not None:
-        yield "waiver", hashlib.sha256(waiver.raw).digest()
+    for name, raw in list_counted(opened) if opened else ():
+        if parse_envelope_file(name) or parse_attestation_file(name):
+            yield name, hashlib.sha256(raw).digest()
+        elif name == WAIVER:
+            yield "waiver", hashlib.sha256(raw).digest()
 
 
 def _find_holds(recent: Iterable[Entry]) -> Iterator[str]:

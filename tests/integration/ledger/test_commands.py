@@ -1,5 +1,6 @@
 """The commands of ``airgap ledger``: checkpoints, proofs, witnesses and exports (format §28)."""
 
+import base64
 import json
 import os
 import re
@@ -130,7 +131,7 @@ def test_a_key_that_cannot_sign_notes_is_refused_with_what_to_do(
     refused = refusals.expect_refusal(site, *words, *key, error=ConfigurationError)
 
     assert "Ed25519 only" in refused.json["error"]["message"]
-    assert "--role recorder" in refused.json["error"]["hint"]
+    assert "root add-key ROOT recorder NAME.pub" in refused.json["error"]["hint"]
 
 
 def test_a_checkpoint_needs_a_key(site: RecordedSite, tmp_path: Path) -> None:
@@ -318,3 +319,56 @@ def test_an_auditors_page_shows_commands_that_check_a_ledger(
     assert "consistency: verified" in ran.stdout
     assert "entries: verified" in ran.stdout
     assert ran.stdout.splitlines()[-1] == "1"
+
+
+def test_a_reader_remembers_checkpoints_and_keeps_two_of_one_length(
+    site: RecordedSite, auditor: Side, tmp_path: Path
+) -> None:
+    first, second, fork = tmp_path / "first", tmp_path / "second", tmp_path / "fork"
+    copy = site.copy(tmp_path / "copy")
+    add_entry(site)
+    site.ledger("checkpoint", "--key", site.key(), "-o", first)
+    add_entry(site)
+    site.ledger("checkpoint", "--key", site.key(), "-o", second)
+    with copy.here():  # a machine that was restored from a copy, and went on
+        record_event("ward", "importing", EventRecord("checked", bundle=b"\x99" * 32))
+    copy.ledger("checkpoint", "--key", site.key(), "-o", fork)
+    words = ("--recorder", site.public())
+    for path in (first, second, first):  # the length between is remembered, too
+        ran = auditor.run("ledger", "verify", path, *words)
+        assert ran.code == 0, ran.err
+
+    refused = auditor.run("ledger", "verify", fork, *words, "--json")
+
+    assert refused.code == NotTrustedError.exit_code
+    assert "two checkpoints over 8 entries with different roots" in refused.json["error"]["message"]
+    (evidence,) = auditor.state.glob("witnessed/*/fork-8-*")
+    assert (evidence / "first").read_bytes() == first.read_bytes()
+    assert (evidence / "second").read_bytes() == fork.read_bytes()
+    assert auditor.run("ledger", "verify", first, *words).code == 0
+
+
+def test_a_cosignature_of_a_known_witness_is_verified(
+    site: RecordedSite, auditor: Side, tmp_path: Path
+) -> None:
+    request, signed = tmp_path / "request", tmp_path / "signed"
+    site.ledger("consistency", "0", "-o", request, "--key", site.key())
+    words = ("ledger", "cosign", request, "--name", "audit.example/7", "-o", signed)
+    keys = ("--recorder", site.public(), "--key", site.key("witness"))
+    assert auditor.run(*words, *keys).code == 0
+    verify = ("ledger", "verify", signed, "--recorder", site.public())
+    shown = auditor.run(*verify, "--witness", site.public("witness"), "--json").json["checkpoint"]
+    assert [one["name"] for one in shown["witnesses"]] == ["audit.example/7"]
+    assert shown["witnesses"][0]["key_id"] == site.signer("witness").key.id
+    assert shown["other_signatures"] == []
+    other = auditor.run(*verify, "--witness", site.public("other"), "--json").json["checkpoint"]
+    assert (other["witnesses"], other["other_signatures"]) == ([], ["audit.example/7"])
+
+    text, _, line = signed.read_text().rstrip("\n").rpartition(" ")
+    changed = bytearray(base64.b64decode(line))
+    changed[-1] ^= 1
+    signed.write_text(f"{text} {base64.b64encode(changed).decode()}\n")
+    refused = refusals.expect_refusal(
+        auditor, *verify, "--witness", site.public("witness"), error=NotTrustedError
+    )
+    assert "audit.example/7" in refused.json["error"]["message"]

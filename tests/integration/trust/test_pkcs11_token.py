@@ -140,6 +140,16 @@ def test_a_builder_signs_with_a_token(
     assert shown.json["algorithm"] == algorithm
 
 
+def test_a_recorder_signs_checkpoints_with_a_token(pin: Box, tmp_path: Path) -> None:
+    side = key_backends.bare_side(tmp_path / "side")
+    key_backends.record(side, pin.key(LABELS["ed25519"]))
+
+    words = ("ledger", "checkpoint", "--exports", "--site", "any")
+    curve = pin.key(LABELS["ecdsa-p256-sha256"])
+    told = refusals.expect_refusal(side, *words, "--key", curve, error=ConfigurationError)
+    assert "checkpoints are signed with Ed25519 only" in told.json["error"]["message"]
+
+
 def test_a_root_can_be_signed_with_a_token(pin: Box, tmp_path: Path) -> None:
     public = tmp_path / "builder.pub"
     key_backends.airgap("key", "export-public", pin.key("builder-384"), "-o", public)

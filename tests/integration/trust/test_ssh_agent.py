@@ -39,6 +39,12 @@ def test_a_builder_signs_with_an_agent(
     )
 
 
+def test_a_recorder_signs_checkpoints_with_an_agent(agent: Agent, tmp_path: Path) -> None:
+    fingerprint = agent.add("recorder", "-t", "ed25519")
+
+    key_backends.record(key_backends.bare_side(tmp_path / "side"), f"ssh-agent:{fingerprint}")
+
+
 def test_a_root_can_be_signed_with_an_agent(agent: Agent, tmp_path: Path) -> None:
     fingerprint = agent.add("site", "-t", "ed25519")
     builder = private_keys.generate(tmp_path, "builder", "ed25519", None)[1]
