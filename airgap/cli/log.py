@@ -3,6 +3,7 @@
 import click
 
 from airgap.cli.help import HelpCommand
+from airgap.cli.ledger.options import choose_side, ledger_options
 from airgap.cli.output import Result, answers
 from airgap.format.ledger import EVENTS
 
@@ -29,12 +30,20 @@ from airgap.format.ledger import EVENTS
     type=click.IntRange(1),
     help="Show at most N entries; default: all.",
 )
+@ledger_options
 @answers
-def command(
-    *, tag: str | None, since: str | None, events: tuple[str, ...], limit: int | None
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    tag: str | None,
+    since: str | None,
+    events: tuple[str, ...],
+    limit: int | None,
+    site: str | None,
+    exports: bool,
 ) -> Result:
     """Show what this machine imported, refused, waived and removed, when, and who signed it.
 
+    With --exports, what it exported, sealed, signed and approved for a site.
     The newest entry comes first. With TAG, only what is about this item (`name` or `name:version`,
     of any kind). Imports and refusals come from the ledger of the site, their items from the
     manifests that imports keep, and removals from a file that is not protected. Exits with 12 if
@@ -47,6 +56,7 @@ def command(
     from airgap.flow.installed.item_name import parse_item_name
 
     item = parse_item_name(tag) if tag else None
-    log = read_log(LogFilter(item, read_past(since) if since else 0, events, limit))
+    wanted = LogFilter(item, read_past(since) if since else 0, events, limit)
+    log = read_log(wanted, site, choose_side(exports=exports))
     code = PolicyError.exit_code if log.status.fault else 0
     return Result(describe_log(log), log_lines(log), code)

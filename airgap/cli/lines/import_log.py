@@ -7,7 +7,6 @@ from airgap.cli.lines.labels import join_words
 from airgap.cli.terminal import ClaimLine
 from airgap.flow.installed.import_log import ImportLog, LogEntry
 from airgap.format.ledger import IMPORTS
-from airgap.format.root import Root
 from airgap.printable import count_text, list_some
 from airgap.times import format_time
 
@@ -16,7 +15,9 @@ __all__ = ["log_lines"]
 
 def log_lines(log: ImportLog) -> Iterator[str]:
     """Yield each entry, the newest first: when and what, then the bundle, items and signers."""
-    groups = [(format_time(row.entry.at), list(_entry_lines(row, log.root))) for row in log.entries]
+    groups = [
+        (format_time(row.entry.at), list(_entry_lines(row, log.people))) for row in log.entries
+    ]
     groups += [(line["at"], list(_removal_lines(line))) for line in log.removals]
     for _, lines in sorted(groups, key=lambda group: group[0], reverse=True)[: log.wanted.limit]:
         yield from lines
@@ -33,15 +34,15 @@ def log_lines(log: ImportLog) -> Iterator[str]:
 
 
 def _explain_nothing(log: ImportLog) -> str:
-    wanted, site = log.wanted, log.root.site
+    wanted, site = log.wanted, log.site
     is_filtered = wanted.item is not None or wanted.events
     if is_filtered or log.newest is None or log.newest >= wanted.since:
-        return f"The import history of site {site} has no such entry."
+        return f"The ledger of site {site} has no such entry."
     since, newest = format_time(wanted.since), format_time(log.newest)
     return f"Nothing happened at site {site} since {since}: the newest entry is of {newest}."
 
 
-def _entry_lines(row: LogEntry, root: Root) -> Iterator[str]:
+def _entry_lines(row: LogEntry, people: Mapping[str, str]) -> Iterator[str]:
     entry = row.entry
     number = f" {entry.sequence}" if entry.sequence else ", no number"
     channel = f"  channel {entry.channel}{number}" if entry.channel else ""
@@ -59,7 +60,7 @@ def _entry_lines(row: LogEntry, root: Root) -> Iterator[str]:
     for role, key_ids in entry.signed_by.items():
         yield f"  {'waiver signed by approver' if role == 'waiver' else f'signed by {role}'}"
         for key_id in key_ids:
-            yield ClaimLine(f"    {key_id}  {root.rules.people.get(key_id, '')}".rstrip())
+            yield ClaimLine(f"    {key_id}  {people.get(key_id, '')}".rstrip())
     if entry.event in IMPORTS and not row.names_signers:
         yield "  the entry does not name the signers: an older version of airgap wrote it"
 

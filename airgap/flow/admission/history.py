@@ -31,6 +31,7 @@ __all__ = [
     "compute_effective_time",
     "compute_time_floor",
     "ledgers_folder",
+    "list_export_ledgers",
     "locate_ledger",
     "lock_history",
     "make_root_entry",
@@ -248,6 +249,14 @@ def stamp_entry(entry: Entry, state: State | None) -> Entry:
 def ledgers_folder() -> Path:
     """Return the folder that holds a folder for each site with a ledger on this machine."""
     return state_folder() / "sites"
+
+
+def list_export_ledgers() -> list[str]:
+    """Return the sites, sorted, for which this machine has a ledger of exports."""
+    with suppress(OSError):
+        folders = (state_folder() / "ledgers").iterdir()
+        return sorted(path.name for path in folders if (path / "exporting").is_dir())
+    return []
 
 
 def locate_ledger(name: str, side: Side = "importing") -> LedgerStore:

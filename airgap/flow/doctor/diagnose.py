@@ -35,6 +35,7 @@ def diagnose() -> Iterator[Finding]:
         ("root", partial(site_state.check_root, now)),
         ("history", import_history.check_imports),
         ("numbers", import_history.check_exports),
+        ("exports", import_history.check_export_ledgers),
         ("keys", partial(site_state.check_keys, here)),
         ("fips", partial(fips.check_fips, here)),
         ("stores", stores.check_stores),

@@ -13,7 +13,7 @@ from airgap.state import pinned_root
 from airgap.store import health
 from airgap.store.kinds import list_kinds
 
-__all__ = ["check_exports", "check_imports"]
+__all__ = ["check_export_ledgers", "check_exports", "check_imports"]
 
 
 def check_imports() -> Iterator[Finding]:
@@ -82,3 +82,22 @@ def check_exports() -> Iterator[Finding]:
         return
     for number in numbers:
         yield ok("numbers", f"Exports of channel {number.channel} are at number {number.sequence}.")
+
+
+def check_export_ledgers() -> Iterator[Finding]:
+    """Check the ledgers of what was exported, signed and approved here, down to every entry."""
+    for name in history.list_export_ledgers():
+        try:
+            status = history.check_history(name, "exporting")
+        except AirgapError as error:
+            yield problem("exports", error.message, error.hint)
+            continue
+        if status.fault or status.state is None:
+            refusal = status.make_error()
+            yield problem("exports", f"{refusal.message} {refusal.details[0]}", refusal.hint)
+            continue
+        entries = count_text(status.entries, "entry", "entries")
+        yield ok(
+            "exports",
+            f"The ledger of exports for site {name} is intact: {entries}, head {status.head}.",
+        )

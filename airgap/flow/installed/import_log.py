@@ -1,22 +1,28 @@
-"""``airgap log``: what a site imported, refused and waived on this machine, by its ledger."""
+"""``airgap log``: what happened to bundles of a site on this machine, by one of its ledgers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
+from airgap.errors import MissingError
 from airgap.flow.admission import history
-from airgap.flow.admission.history import HistoryStatus
-from airgap.flow.admission.policy import require_root
+from airgap.flow.admission.history import HistoryStatus, Side
 from airgap.flow.installed.item_name import ItemName
+from airgap.flow.ledger.checkpoints import choose_ledger
+from airgap.flow.site import load_pinned
 from airgap.format.ledger import Entry
 from airgap.format.ledger_entry import SIGNED_FORMAT
-from airgap.format.root import Root
 from airgap.state import installed_manifests, removals
+from airgap.state.exported_manifests import load_exported
 from airgap.times import format_time
 
 __all__ = ["ImportLog", "LogEntry", "LogFilter", "describe_log", "read_log", "select_entries"]
 
+_NAMES: Final[Mapping[Side, str]] = MappingProxyType(
+    {"importing": "imports", "exporting": "exports"}
+)
 LoadItems = Callable[[str], tuple[ItemName, ...] | None]
 """Returns the items of a bundle by its id; None if its manifest is not remembered."""
 
@@ -56,7 +62,9 @@ class ImportLog:
     they hold the item that was asked for.
     """
 
-    root: Root
+    site: str
+    people: Mapping[str, str]
+    """Whose keys they are, by id, as the pinned root of the site says."""
     status: HistoryStatus
     entries: tuple[LogEntry, ...]
     undecided: int = 0
@@ -68,20 +76,29 @@ class ImportLog:
     """When the newest entry of the ledger was written, in seconds since 1970."""
 
 
-def read_log(wanted: LogFilter) -> ImportLog:
-    """Read the ledger of the site whose root is pinned, as far as it is intact.
+def read_log(wanted: LogFilter, site: str | None = None, side: Side = "importing") -> ImportLog:
+    """Read a ledger of a site, as far as it is intact: of the pinned root's, if none is named.
 
     Raises:
-        ConfigurationError: this machine trusts nobody yet.
+        ConfigurationError: none is named, and this machine trusts nobody yet.
+        MissingError: the site has no such ledger here.
         StorageError: a file cannot be read.
     """
-    root = require_root().value
-    status = history.check_history(root.site)
-    entries = list(history.read_entries(root.site))
+    site = choose_ledger(site, side)
+    pinned = load_pinned()
+    if not history.locate_ledger(site, side).exists() and (pinned is None or side == "exporting"):
+        raise MissingError(
+            f"This machine has no ledger of {_NAMES[side]} for site {site}.",
+            "Give --site, or --exports: `airgap doctor` lists the ledgers that are here.",
+        )
+    status = history.check_history(site, side)
+    entries = list(history.read_entries(site, side))
     shown, undecided = select_entries(entries, wanted, cache(_load_items))
-    removed = select_removals(list(removals.list_removals()), wanted)
+    removed = select_removals(list(removals.list_removals()), wanted) if side == "importing" else ()
     newest = entries[-1].at if entries else None
-    return ImportLog(root, status, tuple(shown), undecided, tuple(removed), wanted, newest)
+    is_pinned = pinned is not None and pinned.value.site == site
+    people = pinned.value.rules.people if pinned is not None and is_pinned else {}
+    return ImportLog(site, people, status, tuple(shown), undecided, tuple(removed), wanted, newest)
 
 
 def select_entries(
@@ -126,7 +143,7 @@ def _fits(wanted: ItemName, item: Mapping[str, str]) -> bool:
 
 def _load_items(bundle: str) -> tuple[ItemName, ...] | None:
     """Return the items of a remembered bundle, without its files: these may be millions."""
-    manifest = installed_manifests.load_manifest(bundle)
+    manifest = installed_manifests.load_manifest(bundle) or load_exported(bundle)
     if manifest is None:
         return None
     return tuple(ItemName(item.name, item.version, item.kind) for item in manifest.items)
@@ -141,7 +158,7 @@ def describe_log(log: ImportLog) -> dict[str, Any]:
     """Describe the log for JSON. Times as RFC 3339; digests and ids in hex."""
     fault = log.status.fault
     return {
-        "site": log.root.site,
+        "site": log.site,
         "intact": fault is None,
         "fault": {"kind": fault.kind, "message": fault.message} if fault else None,
         "head": log.status.head,

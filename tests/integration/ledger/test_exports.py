@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import PolicyError
+from airgap.errors import MissingError, PolicyError
 from airgap.flow.admission import history
 from airgap.format.ledger import Entry
 from tests.support.recorded_site import RecordedSite
@@ -134,3 +134,28 @@ def test_without_an_audience_the_trusted_site_is_meant(
     replace(site, top=small.top).trust_root(1)
     assert small.run(*words, tmp_path / "two").code == 0
     assert (read(small)[-1].event, read(small)[-1].root) == ("exported", 1)
+
+
+def test_log_and_doctor_show_the_ledgers_of_exports(small: Side, depot: Path) -> None:
+    (bundle,) = (path.name for path in (depot / "bundles").iterdir())
+
+    log = small.run("log", "--exports", "--site", "attic", "--json").json
+    assert (log["site"], log["intact"]) == ("attic", True)
+    exported, begun = log["entries"]
+    assert (exported["event"], exported["bundle"], begun["event"]) == ("exported", bundle, "begun")
+    assert {item["tag"] for item in exported["items"]} == {"shop:v1", "ranker:v1"}
+    assert "exported  channel nightly 1" in small.run("log", "--exports", "--site", "ward").out
+    refused = small.run("log", "--exports", "--site", "nobody", "--json")
+    assert refused.code == MissingError.exit_code
+
+    ledger = small.state / "ledgers/ward/exporting/ledger"
+    found = [one for one in small.run("doctor", "--json").json["findings"] if "exports" in str(one)]
+    assert any("for site attic is intact: 2 entries" in one["message"] for one in found)
+    raw = bytearray(ledger.read_bytes())
+    raw[-1] ^= 1
+    ledger.write_bytes(raw)
+    findings = small.run("doctor", "--json").json["findings"]
+    (bad,) = [one for one in findings if "ledger of exports for site ward" in one["message"]]
+    assert bad["level"] == "problem"
+    assert "reset-state --exports ward" in bad["hint"]
+    assert small.run("log", "--exports", "--site", "ward").code == PolicyError.exit_code
