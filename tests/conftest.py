@@ -57,7 +57,7 @@ sys.settrace = _set_trace_patiently
 
 LONG = re.compile(
     r"/test_(readers|crash_\w+|real_bentos|tampering|wheelhouses|demo|docs|remote_locations"
-    r"|broken_connections|second_verifier|mutations|coverage|sandbox|rotation_oracle)\.py$"
+    r"|broken_connections|second_verifier|mutations|coverage|sandbox|rotation_oracle|two_years)\.py$"
 )
 """Files that take longest. If one came last, all processors but one would wait for its end."""
 
