@@ -14,23 +14,39 @@ __all__ = ["begin_again"]
 _MOST_BYTES: Final = limits.LEDGER_REFUSAL_BYTES
 
 
-def begin_again(first: Entry, old: State | None, entries: Iterable[tuple[Entry, bytes]]) -> bytes:
+def begin_again(
+    first: Entry,
+    old: State | None,
+    entries: Iterable[tuple[Entry, bytes]],
+    summarized: State | None = None,
+) -> bytes:
     """Return the bytes of a new ledger.
 
     Args:
         first: its first entry, a `reset`, but for what it replaces.
         old: the state that follows from the intact entries of the ledger before; None: it has none.
         entries: these entries.
+        summarized: what the state file beside that ledger says; None: it cannot be read. It may
+            have numbers of entries that are damaged.
     """
     replaces = None
     if old is not None:
         replaces = Replaced(old.entries, old.first, old.head, fold_edge(old.edge))
     carried = list(_carry(first, entries))
+    carried += _carry_summarized(first, old, summarized)
+    if summarized is not None:
+        first = replace(first, floor=max(first.floor, summarized.floor))
+        carried = [replace(entry, floor=first.floor) for entry in carried]
     first = replace(first, replaces=replaces)
     ledger = _chain([first, *carried])
     if len(ledger) <= _MOST_BYTES or old is None:
         return ledger
-    last = {(name, mark.sequence, mark.bundle) for name, mark in old.channels.items()}
+    states = filter(None, (old, summarized))
+    last = {
+        (name, mark.sequence, mark.bundle)
+        for state in states
+        for name, mark in state.channels.items()
+    }
     kept = [entry for entry in carried if (entry.channel, entry.sequence, entry.bundle) in last]
     return _chain([first, *kept])
 
@@ -43,15 +59,28 @@ def _carry(first: Entry, entries: Iterable[tuple[Entry, bytes]]) -> Iterator[Ent
         number = (entry.channel, entry.sequence, entry.bundle)
         if number not in seen:
             seen.add(number)
-            yield replace(
-                first,
-                event="carried",
-                note="",
-                root=entry.root,
-                channel=entry.channel,
-                sequence=entry.sequence,
-                bundle=entry.bundle,
-            )
+            yield _make_carried(first, entry.root, *number)
+
+
+def _carry_summarized(first: Entry, old: State | None, summarized: State | None) -> Iterator[Entry]:
+    """Yield the numbers of channels that only the state file still has (format §17.7)."""
+    for channel, mark in sorted(summarized.channels.items()) if summarized else ():
+        if old is None or mark.sequence > old.last_sequence(channel):
+            yield _make_carried(first, mark.root, channel, mark.sequence, mark.bundle)
+
+
+def _make_carried(
+    first: Entry, root: int, channel: str | None, sequence: int, bundle: bytes
+) -> Entry:
+    return replace(
+        first,
+        event="carried",
+        note="",
+        root=root,
+        channel=channel,
+        sequence=sequence,
+        bundle=bundle,
+    )
 
 
 def _chain(entries: Sequence[Entry]) -> bytes:

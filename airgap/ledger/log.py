@@ -315,13 +315,21 @@ class LedgerWriter:
         ledger = read_if_exists(self._files / LEDGER, limits.LEDGER_BYTES) or b""
         aside = self._copy_aside()
         first = replace(entry, previous=secrets.token_bytes(DIGEST_BYTES))
-        after = _write_both(
-            self._files, self.store.site, begin_again(first, old, read_entries(entry.site, ledger))
-        )
+        intact = read_entries(entry.site, ledger)
+        new = begin_again(first, old, intact, self._read_summarized())
+        after = _write_both(self._files, self.store.site, new)
         for name in _OF_ONE_LEDGER:
             (self._files / name).unlink(missing_ok=True)
         self.write_witness(after)
         return aside, after
+
+    def _read_summarized(self) -> State | None:
+        """Return what the state file says; None if it cannot be read, or is another site's."""
+        with suppress(CorruptError):
+            raw = read_if_exists(self._files / STATE, STATE_FILE_BYTES)
+            state = decode_state_file(raw or b"").state
+            return state if state.site == self.store.site else None
+        return None
 
     def _write_adopted(self, consistent: Consistent) -> None:
         """Write the state that counts an entry which a crash kept out of it (format §17.5).

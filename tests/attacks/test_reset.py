@@ -15,6 +15,7 @@ from airgap.format import limits, tree
 from airgap.format.ledger import Entry
 from airgap.ledger import begin_again
 from airgap.ledger.check import read_entries, rebuild_state
+from airgap.ledger.state_file import encode_state_file
 from tests.support import forge, refusals
 from tests.support.forge import Forge
 from tests.support.sides import Side
@@ -80,6 +81,67 @@ def test_the_new_ledger_names_the_old_one_and_has_its_numbers(used: Side) -> Non
     assert first.replaces.first == ledger_format.digest(raw[0])
     assert first.replaces.root == tree.compute_root(map(tree.hash_leaf, raw))
     assert [(entry.event, entry.sequence) for entry in carried] == [("carried", 1), ("carried", 2)]
+
+
+def test_numbers_that_only_the_state_still_has_are_kept(
+    used: Side, location: Callable[[int], Path]
+) -> None:
+    """One flipped bit in the first entry makes all later ones unprovable."""
+    path = folder(used) / "ledger"
+    raw = bytearray(path.read_bytes())
+    raw[int.from_bytes(raw[:4], "big")] ^= 1
+    path.write_bytes(raw)
+
+    reset(used)
+
+    first, *carried = read(folder(used))
+    assert first.event == "reset"
+    assert first.replaces is None or first.replaces.entries == 1
+    assert [(entry.event, entry.channel, entry.sequence) for entry in carried] == [
+        ("carried", "nightly", 2)
+    ]
+    refusals.expect_refusal(used, "import", location(1), error=PolicyError)
+    assert used.run("import", location(2)).code == 0
+    assert used.run("import", location(3)).code == 0
+
+
+def test_a_state_lowers_no_number() -> None:
+    frame = ledger_format.frame(ledger_format.encode_entry(_make_imported(5)))
+    old = rebuild_state("ward", frame)
+    assert old is not None
+    mark = ledger_format.ChannelState(4, bytes(32), 1)
+    summarized = replace(old, channels={"nightly": mark}, floor=0)
+    entry = Entry("ward", "reset", at=9, floor=5, root=1, previous=bytes(32))
+
+    ledger = begin_again.begin_again(entry, old, read_entries("ward", frame), summarized)
+
+    carried = [entry for entry, _ in read_entries("ward", ledger)][1:]
+    assert [(entry.sequence, entry.floor) for entry in carried] == [(5, 5)]
+
+
+def test_a_state_of_another_site_gives_no_numbers(used: Side) -> None:
+    state = rebuild_state("ward", (folder(used) / "ledger").read_bytes())
+    assert state is not None
+    (folder(used) / "state").write_bytes(encode_state_file(replace(state, site="clinic")))
+    (folder(used) / "ledger").write_bytes(b"")
+
+    reset(used)
+
+    assert [entry.event for entry in read(folder(used))] == ["reset"]
+
+
+def _make_imported(sequence: int) -> Entry:
+    return Entry(
+        "ward",
+        "imported",
+        at=9,
+        floor=5,
+        root=1,
+        previous=bytes(32),
+        bundle=bytes(32),
+        channel="nightly",
+        sequence=sequence,
+    )
 
 
 def test_other_homes_go_on_unless_they_have_seen_more(

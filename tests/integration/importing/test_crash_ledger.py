@@ -4,7 +4,7 @@ import errno
 import re
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -146,10 +146,22 @@ def test_a_kill_at_any_step_of_the_beginning_is_mended_by_running_it_again(
     assert step > 20
 
 
+def remove_state(folder: Path) -> None:
+    (folder / "state").unlink()
+
+
+def flip_first_entry(folder: Path) -> None:
+    """Damage the first entry, so that none of them can be proven; the state has the numbers."""
+    raw = bytearray((folder / "ledger").read_bytes())
+    raw[int.from_bytes(raw[:4], "big")] ^= 1
+    (folder / "ledger").write_bytes(raw)
+
+
+@pytest.mark.parametrize("damage", [remove_state, flip_first_entry])
 def test_a_kill_at_any_step_of_a_reset_leaves_it_done_or_to_be_done(
-    used: Side, bundles: dict[int, Path], launcher: Launcher
+    damage: Callable[[Path], None], used: Side, bundles: dict[int, Path], launcher: Launcher
 ) -> None:
-    (used.state / "sites/ward/state").unlink()
+    damage(used.state / "sites/ward")
     head = used.run("trust", "show", "--json").json["history"]["head"]
     reset = ("trust", "reset-state", "--yes", head)
     sides = copies(used)
