@@ -196,11 +196,12 @@ def delete(kind: Kind, tag: TagLike | str, reach: Reach) -> None:
     Raises:
         UsageError: there is no version.
         MissingError, ConflictError: as ``find_deletion_candidates``.
+        PolicyError: an archive keeps one of them; nothing was deleted.
     """
     location, connector = reach.find()
     wanted = parse_tag(str(tag), kind)
     if not wanted.version:
         raise UsageError(f"{tag} has no version.", "Name the one that is to go.")
     with open_depot.open_depot(location, connector) as depot:
-        for candidate in deleting.find_deletion_candidates(depot, location.bundle, wanted):
-            deleting.delete_candidate(depot, candidate, connector.progress)
+        candidates = deleting.find_deletion_candidates(depot, location.bundle, wanted)
+        deleting.delete_candidates(depot, candidates, connector.progress)

@@ -25,7 +25,8 @@ def command(*, words: tuple[str, ...], is_model: bool, yes: bool, connector: "Co
     """Delete the bundles with TAG from DEPOT, or one bundle: DEPOT#ID.
 
     TAG needs its version. A bundle that also holds other Bentos is only deleted by its ID. Packs
-    stay until `airgap gc DEPOT`. What sites have imported stays there.
+    stay until `airgap gc DEPOT`. What sites have imported stays there. What a compliance archive
+    keeps is not deleted (`airgap archive`).
     """
     from airgap.flow.bundle.tag import parse_tag
     from airgap.flow.depot import delete, open_depot
@@ -48,8 +49,7 @@ def command(*, words: tuple[str, ...], is_model: bool, yes: bool, connector: "Co
         candidates = delete.find_deletion_candidates(depot, location.bundle, tag)
         if not yes:
             _ask(candidates)
-        for candidate in candidates:
-            delete.delete_candidate(depot, candidate, connector.progress)
+        delete.delete_candidates(depot, candidates, connector.progress)
     deleted = [
         {"bundle": candidate.bundle, "items": [str(item) for item in candidate.items]}
         for candidate in candidates

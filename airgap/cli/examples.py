@@ -408,6 +408,31 @@ airgap audit --ledger exports --ledger imports --receipts receipts -o report.htm
 airgap attach /media/usb/depot model.sig
 # Let a scanner's output travel on every volume
 airgap attach /media/volume-1 /media/volume-2 clamav.txt --name clamav
+# Keep all bundles of a depot for the time of a class
+airgap archive add /media/usb/depot /srv/archive \
+    --class high-risk --policy archive.toml --key recorder.key
+# Keep what was exported straight into an archive
+airgap archive add sftp://vault.example/archive \
+    --class logs --policy archive.toml --key recorder.key
+# See until when what is kept
+airgap archive list /srv/archive
+# See what an archive on a server keeps, for a program
+airgap archive list sftp://vault.example/archive --json
+# See why a bundle is kept, and who said so
+airgap archive show /srv/archive#3f9a2b81
+# Give the records of a bundle to a program
+airgap archive show /srv/archive#3f9a2b81 --json
+# Keep a bundle that a court asks for
+airgap archive hold /srv/archive#3f9a2b81 \
+    --reason "case 7 O 12/31" --key recorder.key
+# Put a hold on a bundle of an archive on a server
+airgap archive hold sftp://vault.example/archive#3f9a2b81 \
+    --reason "incident 114" --key recorder.key
+# Lift a hold
+airgap archive release /srv/archive#3f9a2b81 --hold 90ffc41d \
+    --reason "case closed" --key approver.key
+# Put a release that enough approvers signed into the archive
+airgap archive release /srv/archive --from 3f9a2b817c5e0d46.release.json
 # Have an authority stamp every signature of a bundle
 airgap timestamp depot --tsa https://tsa.example/ --certificate ca.pem
 # Renew the stamps whose certificates end within half a year

@@ -37,6 +37,16 @@ RECEIPT_EVIDENCE = 64
 RECEIPT_EARLIER = 16  # receipts before it that a receipt names
 WITNESSED = 16  # ledgers of the sender
 
+RECORD_BYTES = 1 * MIB  # of an archive: what is signed (format §35.2)
+RECORD_FILE_BYTES = 2 * MIB  # with its signatures, in base64
+RECORDS = 1000  # of one bundle
+RECORD_BASES = 1000
+RECORD_NAME_CHARACTERS = 200  # of a file of evidence
+EVIDENCE_FILES = 1000  # of one bundle
+EVIDENCE_BYTES = 64 * MIB  # each
+ARCHIVE_POLICY_BYTES = 64 * KIB
+ARCHIVE_CLASSES = 100
+
 LEDGER_BYTES = 256 * MIB
 LEDGER_IMPORT_BYTES = 255 * MIB  # after an import; the rest is for roots and resets
 LEDGER_REFUSAL_BYTES = 128 * MIB  # after a refusal

@@ -43,6 +43,7 @@ __all__ = [
     "accept_root",
     "accept_waiver",
     "admit",
+    "admit_to_archive",
     "decode_if_signed",
     "demand_builders",
     "find_broken_rules",
@@ -127,6 +128,24 @@ def admit(  # noqa: PLR0913  (all that rules of format §7.5 ask for)
         if role in trusted.roles:
             signers[role] = tuple(sorted(accepting.get((role, DEFAULT_NAMES[role]), ())))
     return Verified(manifest, raw, MappingProxyType(signers), _SEAL, counts, attestations)
+
+
+def admit_to_archive(raw: bytes, evidence: Evidence, root: Verified[Root]) -> Verified[Manifest]:
+    """Admit a manifest to an archive: it may have expired, and need not be the newest (§35.5).
+
+    Raises:
+        NotTrustedError: too few builders signed these bytes, the bundle is revoked, or a
+            signature is not that of the key that it claims.
+        PolicyError: it is not for this site, or is rejected.
+        CorruptError: signed, but not a manifest of this format.
+    """
+    builders = demand_builders(raw, evidence.envelopes, root)
+    manifest = manifests.decode(raw)
+    _refuse_other_audience(manifest, root.value)
+    bundle = bytes.fromhex(manifests.bundle_id(raw))
+    attestations = _find_attestations(bundle, evidence, root.value)
+    signers: Mapping[Role, tuple[str, ...]] = MappingProxyType({"builder": builders})
+    return Verified(manifest, raw, signers, _SEAL, attestations=attestations)
 
 
 def demand_builders(

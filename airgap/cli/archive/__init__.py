@@ -2,8 +2,13 @@
 
 import click
 
+from airgap.cli.archive.add import add
 from airgap.cli.archive.check import check
+from airgap.cli.archive.hold import hold
+from airgap.cli.archive.list_ import list_
 from airgap.cli.archive.merge import merge
+from airgap.cli.archive.release import release
+from airgap.cli.archive.show import show
 from airgap.cli.help import HelpGroup
 
 
@@ -16,5 +21,5 @@ def command() -> None:
     """
 
 
-for _command in (check, merge):
+for _command in (add, list_, show, hold, release, check, merge):
     command.add_command(_command)

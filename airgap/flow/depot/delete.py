@@ -1,6 +1,6 @@
 """Deletes bundles from a depot. Their packs stay until gc: other bundles may share them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from airgap.carrier.depot import Depot
@@ -12,6 +12,7 @@ from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import CLOCK
 from airgap.flow.publishing.sweep import Clock, Sweep
+from airgap.flow.retention.guard import refuse_kept
 from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Item
@@ -19,7 +20,7 @@ from airgap.format.inventory import Item
 __all__ = [
     "DeletionCandidate",
     "delete_bundle",
-    "delete_candidate",
+    "delete_candidates",
     "find_deletion_candidates",
     "list_bundle_files",
 ]
@@ -72,28 +73,40 @@ def find_deletion_candidates(depot: Depot, prefix: str, tag: Tag | None) -> list
     return candidates
 
 
-def delete_candidate(depot: Depot, candidate: DeletionCandidate, progress: Progress) -> None:
-    """Delete a bundle that a person chose, and record it for the sites that it was for.
+def delete_candidates(
+    depot: Depot, candidates: Sequence[DeletionCandidate], progress: Progress
+) -> None:
+    """Delete bundles that a person chose, and record each for the sites that it was for.
+
+    What an archive has of them, records and evidence, stays there (format §35.3).
 
     Raises:
+        PolicyError: an archive keeps one of them (format §35.6), or it is locked (format §37.5);
+            nothing was deleted. Or one could not be recorded; that one and those after it were not
+            deleted.
+        CorruptError: a record of the archive is damaged; nothing was deleted.
+        StorageError: one could not be recorded.
         TransportError: the depot refused, or it took too long.
-        PolicyError, StorageError: it could not be recorded, or is locked (format §37.5); nothing
-            was deleted.
     """
-    locked.refuse_locked_bundle(depot, candidate.bundle)
-    record = EventRecord(
-        "deleted",
-        bundle=bytes.fromhex(candidate.bundle),
-        channel=candidate.channel,
-        sequence=candidate.sequence,
-        note=f"from {depot.location}",
-    )
-    record_for_audience(candidate.audience, record, progress)
-    delete_bundle(depot, candidate.bundle)
+    refuse_kept(depot, [candidate.bundle for candidate in candidates])
+    for candidate in candidates:
+        locked.refuse_locked_bundle(depot, candidate.bundle)
+    for candidate in candidates:
+        record = EventRecord(
+            "deleted",
+            bundle=bytes.fromhex(candidate.bundle),
+            channel=candidate.channel,
+            sequence=candidate.sequence,
+            note=f"from {depot.location}",
+        )
+        record_for_audience(candidate.audience, record, progress)
+        delete_bundle(depot, candidate.bundle)
 
 
 def delete_bundle(depot: Depot, bundle: str, clock: Clock = CLOCK) -> None:
     """Remove a bundle, its manifest first: from then on no reader sees it.
+
+    The caller has made sure that no archive keeps it.
 
     Raises:
         StorageError: the server keeps one of its files until a date.

@@ -18,6 +18,8 @@ from airgap.flow.depot import locked
 from airgap.flow.depot.delete import list_bundle_files
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.sweep import Clock, Sweep
+from airgap.flow.retention.guard import find_keeping, read_kept_manifest
+from airgap.flow.retention.records import list_record_files
 from airgap.format import gc_markers, layout, limits, names
 from airgap.format import manifest as manifests
 from airgap.state import manifest_cache
@@ -145,6 +147,15 @@ class _References:
             if needed is not None:
                 self._alive.add(bundle)
                 self._packs.update(needed)
+        self._add_kept()
+
+    def _add_kept(self) -> None:
+        """Count what an archive keeps although its manifest was removed (format §35.6)."""
+        gone = list_record_files(self._depot).keys() - self._alive
+        for bundle in sorted(find_keeping(self._depot, gone)):
+            packs = manifests.decode(read_kept_manifest(self._depot, bundle)).packs
+            self._alive.add(bundle)
+            self._packs.update(layout.pack_name(pack.digest) for pack in packs)
 
     @property
     def has_bundles(self) -> bool:

@@ -41,6 +41,7 @@ from airgap.flow.media.split import VolumeOptions
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.attach import attach
 from airgap.flow.publishing.publish import BundleFiles, SweptError, count_missing_packs
+from airgap.flow.retention.guard import refuse_kept
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, Item, make_item
@@ -169,6 +170,7 @@ def _push(
             others = [
                 bundle for bundle, manifest in ours if _contradicts(manifest, digests, request)
             ]
+        refuse_kept(depot, others if request.force else ())
     if others and not request.force:
         raise _make_conflict(request, sources, others)
     peaks: tuple[Peak, ...] = ()
@@ -338,6 +340,5 @@ def _make_conflict(
 
 def _delete(location: DepotLocation, connector: Connector, bundles: Sequence[str]) -> None:
     with open_depot.open_depot(location, connector) as depot:
-        for bundle in bundles:
-            candidate = delete.DeletionCandidate(bundle)
-            delete.delete_candidate(depot, candidate, connector.progress)
+        candidates = [delete.DeletionCandidate(bundle) for bundle in bundles]
+        delete.delete_candidates(depot, candidates, connector.progress)

@@ -1,0 +1,362 @@
+"""Takes bundles into an archive: verified, with what is known of them (format §35.5)."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from airgap.carrier.depot import Depot
+from airgap.carrier.port import BundleReader
+from airgap.errors import (
+    MissingError,
+    PolicyError,
+    UsageError,
+)
+from airgap.flow import pipeline
+from airgap.flow.admission import policy as admission
+from airgap.flow.admission.policy import Admission, AdmissionPolicy
+from airgap.flow.archive.evidence import (
+    gather_evidence,
+    place_evidence,
+    place_software,
+    read_given_files,
+)
+from airgap.flow.archive.policy import choose_class, compute_end, demand_named_policy
+from airgap.flow.archive.record import demand_signer, find_by, record_fact
+from airgap.flow.bundle.open_bundle import (
+    Opened,
+    open_all,
+    open_unverified,
+    read_evidence,
+)
+from airgap.flow.bundle.reports import examine_attachments
+from airgap.flow.bundle.unseal import check_recipients, unseal
+from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
+from airgap.flow.depot.copy_bundle import copy_opened
+from airgap.flow.depot.open_depot import StoredBundle, open_depot, read_bundles
+from airgap.flow.importing.verify import verify_content
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import DepotLocation, LocalDepot, Location, StandardInput
+from airgap.flow.location.readers import open_readers
+from airgap.flow.media.join import join
+from airgap.flow.media.small_files import read_small_files
+from airgap.flow.media.volumes import open_volumes
+from airgap.flow.retention.guard import read_standings
+from airgap.flow.retention.records import ArchiveRecords, place_named
+from airgap.format import manifest as manifests
+from airgap.format.archive import (
+    ArchivedTerms,
+    ArchiveRecord,
+    Escrow,
+    EvidenceFile,
+    find_heads,
+    policy_name,
+)
+from airgap.format.archive_policy import ArchivePolicy, RetentionClass
+from airgap.format.manifest import Manifest
+from airgap.format.root import Root
+from airgap.printable import count_text
+from airgap.signing import trust
+from airgap.signing.signer import Signer
+from airgap.times import format_time
+
+__all__ = ["AddRequest", "AddedBundle", "add_bundles"]
+
+_ESCROW: Final = "escrow"
+
+
+@dataclass(frozen=True, slots=True)
+class AddRequest:
+    """What to take into which archive, under which class, and who signs it."""
+
+    sources: Sequence[Location]
+    """A depot or a bundle; the volumes of one bundle; empty: what lies in the archive already."""
+    archive: DepotLocation
+    policy: ArchivePolicy
+    class_name: str
+    signer: Signer
+    evidence: Sequence[Path] = ()
+    """Further files, or folders of files."""
+    identities: Sequence[str] = ()
+    """Of an escrow, to prove that it opens sealed bundles."""
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddedBundle:
+    """A bundle of the archive, and until when it is kept at least."""
+
+    bundle: str
+    terms: ArchivedTerms
+    record: str
+    """The id of its ``archived``."""
+    is_new: bool
+    """Whether the record was written now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all bundles of one run share."""
+
+    request: AddRequest
+    connector: Connector
+    depot: Depot
+    chosen: RetentionClass
+    admission: AdmissionPolicy
+    given: Sequence[tuple[str, bytes]]
+    records: ArchiveRecords
+    """Those that were there at the beginning."""
+    bases: set[str]
+    """The bundles that the archive keeps, and that others may build on; grows."""
+
+    @property
+    def root(self) -> Root:
+        return self.admission.root.value
+
+
+def add_bundles(request: AddRequest, connector: Connector) -> list[AddedBundle]:
+    """Take bundles into an archive; those that are in it under the same terms stay as they are.
+
+    A run that was interrupted is run again.
+
+    Raises:
+        ConfigurationError: this machine trusts nobody, or the key is not one that may sign.
+        PolicyError: the root names another policy; a bundle is refused; or a sealed bundle may
+            have no escrow.
+        NotTrustedError: a bundle is not signed as the root demands.
+        MissingError: there is no bundle, a pack, a base or a findings file is missing.
+        CorruptError: something is damaged.
+        UsageError: standard input cannot be read twice, or there is no such class.
+        StorageError, TransportError: a location cannot be read or written.
+    """
+    if any(isinstance(source, StandardInput) for source in request.sources):
+        raise UsageError(
+            "Standard input is gone once it is read, and an archive reads a bundle twice.",
+            "Write it to a file first, and name that.",
+        )
+    policy = admission.load((), None, request.identities)
+    chosen = choose_class(request.policy, request.class_name)
+    demand_named_policy(policy.root.value, request.policy)
+    demand_signer(policy.root.value, request.signer)
+    given = read_given_files(request.evidence)
+    with open_depot(replace(request.archive, bundle=""), connector) as depot:
+        records, standings = read_standings(depot)
+        records.require_intact(depot.location)
+        bases = {one.bundle for one in standings.values() if one.is_kept and one.own_end}
+        work = _Work(request, connector, depot, chosen, policy, given, records, bases)
+        bundles = _list_bundles(work)
+        return [_add(work, bundle, is_first=bundle == bundles[0]) for bundle in bundles]
+
+
+def _list_bundles(work: _Work) -> list[str]:
+    """Return the ids of the bundles that are meant, the oldest first: others build on those.
+
+    Raises:
+        MissingError: there is none.
+    """
+    request = work.request
+    if len(request.sources) > 1:
+        with open_unverified(request.sources[0], work.connector) as opened:
+            return [opened.bundle]
+    source = request.sources[0] if request.sources else request.archive
+    with open_all(source, work.connector) as (_, bundles):
+        ages = [(one.manifest.created_at, one.manifest.sequence, one.bundle) for one in bundles]
+    return [bundle for _, _, bundle in sorted(ages)]
+
+
+def _add(work: _Work, bundle: str, *, is_first: bool) -> AddedBundle:
+    terms = _verify(work, bundle)
+    _copy(work, bundle)
+    place_named(work.depot, policy_name(work.request.policy.sha256), work.request.policy.raw)
+    if is_first:
+        place_software(work.depot, work.connector.progress)
+    added = _record(work, bundle, terms)
+    work.bases.add(bundle)
+    return added
+
+
+def _verify(work: _Work, bundle: str) -> ArchivedTerms:
+    """Verify one bundle, and return its terms, but for its evidence. Writes nothing."""
+    with _open_source(work, bundle) as opened:
+        manifest = opened.manifest.value
+        bases = _find_bases(work, manifest, bundle)
+        _demand_findings(opened)
+        escrow = _prove_escrow(work, opened)
+        jobs = work.request.jobs or pipeline.default_jobs()
+        based = replace(opened, chunk_sources=ChunkSources([base for _, base in bases]))
+        verify_content(based, jobs=jobs, progress=work.connector.progress)
+    return ArchivedTerms(
+        work.chosen.name,
+        compute_end(work.chosen.keep, work.admission.now),
+        work.request.policy.sha256,
+        tuple(sorted(base for base, _ in bases)),
+        escrow=escrow,
+    )
+
+
+@contextmanager
+def _open_source(work: _Work, bundle: str) -> Iterator[Opened]:
+    request = work.request
+    if len(request.sources) > 1:
+        open_one = partial(_open_admitted, work.admission, work.connector)
+        with open_volumes(request.sources, open_one, work.connector.progress) as opened:
+            yield opened
+    else:
+        with _open_admitted(work.admission, work.connector, _name_source(work, bundle)) as opened:
+            yield opened
+
+
+@contextmanager
+def _open_admitted(
+    policy: AdmissionPolicy, connector: Connector, location: Location
+) -> Iterator[Opened]:
+    """Open a bundle, and admit it as format §35.5 says."""
+    with open_unverified(location, connector) as unverified:
+        evidence = read_evidence(unverified.reader)
+        admitted = trust.admit_to_archive(unverified.raw, evidence, policy.root)
+        reader = unverified.reader
+        yield Opened(reader, reader.packs, unverified.bundle, policy, Admission(admitted), evidence)
+
+
+def _name_source(work: _Work, bundle: str) -> Location:
+    source = work.request.sources[0] if work.request.sources else work.request.archive
+    return replace(source, bundle=bundle)
+
+
+def _find_bases(work: _Work, manifest: Manifest, bundle: str) -> list[tuple[str, BaseBundle]]:
+    """Return the kept bundles of the archive that carry the chunks that a bundle lacks.
+
+    Raises:
+        MissingError: not all of them are there.
+    """
+    table = manifest.chunks
+    wanted = {table.digest(chunk) for chunk in range(manifest.carried, len(table))}
+    bases: list[tuple[str, BaseBundle]] = []
+    for stored in read_bundles(work.depot) if wanted else ():
+        may_be_base = stored.bundle in work.bases and stored.bundle != bundle
+        if not wanted or not may_be_base or not isinstance(stored, StoredBundle):
+            continue
+        base = manifests.decode(stored.raw)
+        carried = {base.chunks.digest(chunk) for chunk in range(base.carried)}
+        if not wanted.isdisjoint(carried):
+            wanted -= carried
+            location = replace(work.request.archive, bundle=stored.bundle)
+            reopen = partial(_open_reader, location, work.connector)
+            bases.append((stored.bundle, BaseBundle(base, reopen)))
+    if wanted:
+        verb = "is" if len(wanted) == 1 else "are"
+        raise MissingError(
+            f"Bundle {bundle} builds on others, and {count_text(len(wanted), 'chunk')} that it"
+            f" needs {verb} in no bundle that {work.depot.location} keeps.",
+            "Add the bundles that it builds on first, or export it again without --base.",
+        )
+    return bases
+
+
+def _open_reader(location: Location, connector: Connector) -> BundleReader:
+    (reader,) = open_readers(location, connector)
+    return reader
+
+
+def _demand_findings(opened: Opened) -> None:
+    """Demand the findings file of each attestation. Raises MissingError."""
+    for report in examine_attachments(opened).reports:
+        if report.verdict != "as signed":
+            raise MissingError(
+                f"{opened.reader.location} lacks the findings file {report.file}, or has another"
+                " than the one that was signed.",
+                f"Put the signed report beside the manifest, under the name {report.file} (`airgap"
+                " attest --findings` attaches it), and add the bundle again.",
+            )
+
+
+def _prove_escrow(work: _Work, opened: Opened) -> Escrow | None:
+    """Say how it is known that an escrow can open a sealed bundle; None: it is not sealed.
+
+    Raises:
+        PolicyError: it may have none.
+    """
+    sealed = opened.manifest.value.sealed
+    if sealed is None:
+        return None
+    check_recipients(opened.reader.location, sealed)
+    recipients = work.root.rules.recipients
+    escrows = {one.recipient for one in recipients if one.purpose == _ESCROW}
+    if not escrows:
+        raise PolicyError(
+            f"{opened.reader.location} is sealed, and the root of site {work.root.site} (version"
+            f" {work.root.version}) names no escrow: if the site's identities are lost, nobody can"
+            " open it.",
+            "Put an escrow into the next root (`airgap root add-recipient --purpose escrow`), and"
+            " seal the bundle again.",
+        )
+    identities = [one for one in work.admission.identities if one.recipient.text in escrows]
+    if identities:
+        unseal(opened.reader, opened.manifest.value, identities)
+        return "opened"
+    if sealed.recipients < len(recipients):
+        raise PolicyError(
+            f"{opened.reader.location} is sealed to {count_text(sealed.recipients, 'recipient')},"
+            f" and the root of site {work.root.site} names {len(recipients)}: the escrow may not be"
+            " among them.",
+            "Seal the bundle again, or prove with --identity that the escrow opens it.",
+        )
+    return "named"
+
+
+def _copy(work: _Work, bundle: str) -> None:
+    """Copy the bundle, unless it lies in the archive."""
+    request, progress = work.request, work.connector.progress
+    if not request.sources:
+        return
+    target = replace(request.archive, bundle="")
+    if len(request.sources) > 1:
+        if not isinstance(target, LocalDepot):
+            raise UsageError(
+                f"Volumes cannot be added to {target}, which is on a server.",
+                "Combine them with `airgap join` first, and add the depot.",
+            )
+        join(request.sources, target.path, progress)
+        return
+    with open_unverified(_name_source(work, bundle), work.connector) as opened:
+        copy_opened(opened, target, progress, work.connector)
+
+
+def _record(work: _Work, bundle: str, terms: ArchivedTerms) -> AddedBundle:
+    """Gather and store the evidence; write the record, unless an equal one is there."""
+    stored = work.records.find(bundle)
+    earlier = [one for one in stored if one.record.terms is not None]
+    known = [file for one in earlier if one.record.terms for file in one.record.terms.evidence]
+    location = replace(work.request.archive, bundle=bundle)
+    with open_unverified(location, work.connector) as opened:
+        small = read_small_files(opened)
+    site, signer = work.root.site, work.request.signer
+    files = gather_evidence(small, site, signer, work.given, known)
+    place_evidence(work.depot, bundle, files)
+    for one in earlier:
+        if one.record.terms and _is_same(one.record.terms, terms, files):
+            record_fact(work.depot, one.record, one.envelopes[0], signer, work.connector.progress)
+            return AddedBundle(bundle, one.record.terms, one.id, is_new=False)
+    evidence = tuple(sorted({*files, *(file for file in known if file.name.startswith("ledger."))}))
+    record = ArchiveRecord(
+        "archived",
+        bundle,
+        site,
+        format_time(work.admission.now),
+        by=find_by(),
+        previous=find_heads((one.id, one.record) for one in stored),
+        terms=replace(terms, evidence=evidence),
+    )
+    identity = record_fact(work.depot, record, None, signer, work.connector.progress)
+    return AddedBundle(bundle, replace(terms, evidence=evidence), identity, is_new=True)
+
+
+def _is_same(old: ArchivedTerms, new: ArchivedTerms, files: Collection[EvidenceFile]) -> bool:
+    """Tell whether a record says what a new one would say (format §35.5, 6)."""
+    return (
+        (old.class_name, old.policy, old.bases) == (new.class_name, new.policy, new.bases)
+        and not (new.escrow == "opened" and old.escrow != "opened")
+        and set(files) <= set(old.evidence)
+    )

@@ -1,0 +1,1 @@
+"""What an archive must keep: its records are read, and decide what may be removed (format §35)."""

@@ -1,0 +1,182 @@
+"""Refuses to remove what an archive keeps (format §35.6)."""
+
+import time
+from collections.abc import Collection, Iterator
+
+from airgap.carrier.depot import Depot
+from airgap.errors import CorruptError, MissingError, PolicyError
+from airgap.flow import site as sites
+from airgap.flow.admission import history
+from airgap.flow.ledger.checkpoints import read_tree
+from airgap.flow.retention.records import (
+    ArchiveRecords,
+    is_archive,
+    list_record_files,
+    read_records,
+)
+from airgap.flow.retention.standing import BundleStanding, find_standings
+from airgap.format import archive, limits
+from airgap.format.ledger import decode_entry
+from airgap.format.root import Root
+from airgap.printable import cut_text, quote
+from airgap.times import format_time
+
+__all__ = ["find_keeping", "load_root", "read_kept_manifest", "read_standings", "refuse_kept"]
+
+_CLOCKS_DIFFER = 86_400
+"""How many seconds a ``released`` may be from the future (format §35.2, rule 2)."""
+_SHOWN = 60
+
+
+def load_root() -> Root | None:
+    """Return the root that this machine has pinned; None if it trusts nobody yet.
+
+    Raises:
+        ConfigurationError, NotTrustedError: the state is incomplete, or was changed on disk.
+    """
+    pinned = sites.load_pinned()
+    return pinned.value if pinned else None
+
+
+def read_standings(depot: Depot) -> tuple[ArchiveRecords, dict[str, BundleStanding]]:
+    """Read all records of an archive, and what follows from them with the pinned root.
+
+    Raises:
+        CorruptError, TransportError: as ``read_records``.
+        ConfigurationError, NotTrustedError: as ``load_root``.
+    """
+    records = read_records(depot)
+    latest = format_time(min(int(time.time()) + _CLOCKS_DIFFER, limits.TIME))
+    return records, find_standings(records, load_root(), latest)
+
+
+def refuse_kept(depot: Depot, bundles: Collection[str]) -> None:
+    """Refuse to delete bundles from a depot that is an archive and keeps one of them.
+
+    Raises:
+        PolicyError: one is kept, or what speaks of it is not complete.
+        CorruptError: a record is damaged.
+        TransportError: the depot cannot be read.
+    """
+    if not bundles or not is_archive(depot):
+        return
+    listed = list_record_files(depot)
+    if not any(map(listed.get, bundles)):
+        _refuse_lost_records(depot, {bundle: frozenset() for bundle in bundles})
+        return
+    records, standings = read_standings(depot)
+    for bundle in bundles:
+        if bundle in listed:
+            records.require_intact(depot.location)
+            _refuse_standing(depot, standings[bundle])
+    known = {bundle: frozenset(stored.id for stored in records.find(bundle)) for bundle in bundles}
+    _refuse_lost_records(depot, known)
+
+
+def find_keeping(depot: Depot, bundles: Collection[str]) -> frozenset[str]:
+    """Return those of some bundles, whose manifests are gone, that an archive keeps all the same.
+
+    Raises:
+        CorruptError: a record is damaged.
+        TransportError: the depot cannot be read.
+    """
+    if not bundles or not is_archive(depot):
+        return frozenset()
+    listed = list_record_files(depot)
+    if not any(map(listed.get, bundles)):
+        return frozenset()
+    records, standings = read_standings(depot)
+    records.require_intact(depot.location)
+    return frozenset(
+        bundle for bundle in bundles if bundle in standings and standings[bundle].is_kept
+    )
+
+
+def read_kept_manifest(depot: Depot, bundle: str) -> bytes:
+    """Return the manifest in the evidence of a bundle that is kept and has none in ``bundles``.
+
+    Raises:
+        CorruptError: there is none with the bundle's id.
+        TransportError: it cannot be read.
+    """
+    file = archive.EvidenceFile("manifest.msgpack", bundle, 0)
+    name = archive.evidence_name(bundle, file)
+    try:
+        raw = depot.read(name, limits.MANIFEST_BYTES)
+    except MissingError:
+        raw = b""
+    if archive.record_id(raw) != bundle:
+        raise CorruptError(
+            f"{depot.location} keeps bundle {bundle}, whose manifest is gone: it is neither in"
+            f" bundles nor, intact, under {name}.",
+            "Copy the bundle back from another copy of the archive. Nothing was removed.",
+        )
+    return raw
+
+
+def _refuse_standing(depot: Depot, standing: BundleStanding) -> None:
+    if not standing.is_kept:
+        return
+    raise PolicyError(
+        f"{depot.location} must keep bundle {standing.bundle}{_say_why(standing)}.",
+        f"`airgap archive show {depot.location}#{standing.bundle}` says why. When nothing keeps it"
+        " any more, approvers let it go with `airgap archive release`. Nothing was removed.",
+        list(_list_reasons(standing)),
+    )
+
+
+def _say_why(standing: BundleStanding) -> str:
+    if standing.holds:
+        return " under a hold"
+    return f" until {standing.end}" if standing.end else ""
+
+
+def _list_reasons(standing: BundleStanding) -> Iterator[str]:
+    if standing.end:
+        yield f"retention until {standing.end}"
+    for stored in standing.holds:
+        reason = quote(cut_text(stored.record.reason, _SHOWN))
+        yield f"hold {stored.id[:16]} since {stored.record.time}: {reason}"
+    for bundle in standing.dependents:
+        yield f"bundle {bundle} builds on it"
+    for identity in standing.missing:
+        yield f"record {identity} is missing"
+    for stored, why in standing.uncounted:
+        yield f"release {stored.id[:16]} does not count: {why}"
+
+
+def _refuse_lost_records(depot: Depot, known: dict[str, frozenset[str]]) -> None:
+    """Refuse what the evidence, or a ledger of this machine, says that there were records of."""
+    for bundle, ids in known.items():
+        folder = f"{archive.EVIDENCE}/{bundle}"
+        if not ids and depot.transport.list(folder, limits.FOLDER_NAMES):
+            raise PolicyError(
+                f"{depot.location} has evidence of bundle {bundle} in {folder}, and no record:"
+                " records may have been removed.",
+                f"Restore {archive.RECORDS}/{bundle}.* from another copy of the archive.",
+            )
+        lost = sorted(_list_recorded(bundle) - ids)
+        if lost:
+            raise PolicyError(
+                f"This machine's ledger says that bundle {bundle} is kept by record {lost[0]}, and"
+                f" {depot.location} does not have it.",
+                f"Restore {archive.RECORDS}/{bundle}.* from another copy of the archive.",
+                lost[1:],
+            )
+
+
+def _list_recorded(bundle: str) -> frozenset[str]:
+    """Return the ids of the records that keep a bundle, by this machine's ledger of exports."""
+    root = load_root()
+    if root is None or not history.locate_ledger(root.site, "exporting").exists():
+        return frozenset()
+    tree = read_tree(root.site, "exporting", whole=False)
+    digest = bytes.fromhex(bundle)
+    entries = [decode_entry(tree.read_entry(index)) for index in tree.find(digest)]
+    return frozenset(
+        entry.documents["record"].hex()
+        for entry in entries
+        if entry.event in ("archived", "held")
+        and entry.bundle == digest
+        and "record" in entry.documents
+    )

@@ -1,0 +1,194 @@
+"""Attacks on what an archive keeps: by those who can write into its folder (format §35)."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import CorruptError, PolicyError
+from airgap.format.archive import ArchivedTerms, ArchiveRecord, decode_record
+from airgap.format.intoto import decode_envelope
+from airgap.times import format_time
+from tests.support.archive_site import ArchiveSite, clock_at, make_archive_site
+from tests.support.refusals import expect_refusal
+
+LATER = "2027-09-01"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> ArchiveSite:
+    return make_archive_site(tmp_path, approvers=2)
+
+
+@pytest.fixture
+def bundle(site: ArchiveSite) -> str:
+    return site.add_whole(site.export("v1"), site.archive, name="logs")
+
+
+def _record_ids(site: ArchiveSite) -> tuple[str, ...]:
+    return tuple(record["id"] for record in site.show(_only(site))["records"])
+
+
+def _only(site: ArchiveSite) -> str:
+    return site.list_records()[0].name.partition(".")[0]
+
+
+def _forge(archive: ArchiveSite, bundle: str, **changes: object) -> ArchiveRecord:
+    """Make the release that would let the bundle go, if those who may had signed it."""
+    record = ArchiveRecord(
+        "released",
+        bundle,
+        "ward",
+        "2027-09-01T00:00:00Z",
+        reason="old",
+        previous=_record_ids(archive),
+    )
+    return replace(record, **changes)  # type: ignore[arg-type]
+
+
+def _expect_kept(site: ArchiveSite, bundle: str, why: str) -> None:
+    with clock_at(LATER):
+        ran = expect_refusal(
+            site.side, "delete", f"{site.archive}#{bundle}", "--yes", error=PolicyError
+        )
+        gc = site.side.run("gc", site.archive, "--older-than", "0", "--json")
+    assert why in "\n".join((ran.json["error"]["message"], *ran.json["error"].get("details", ())))
+    assert gc.json["removed"] == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ("mal", "0 of 2 signatures"),
+        ("ray", "0 of 2 signatures"),
+        ("bob mal", "0 of 2 signatures"),
+        ("dan", "1 of 2 signatures"),
+        ("dan mal ray", "1 of 2 signatures"),
+    ],
+)
+def test_a_forged_release_lets_nothing_go(
+    site: ArchiveSite, bundle: str, names: str, why: str
+) -> None:
+    site.plant(_forge(site, bundle), *names.split())
+    _expect_kept(site, bundle, why)
+
+
+def test_a_release_that_enough_have_signed_lets_it_go(site: ArchiveSite, bundle: str) -> None:
+    """The forgeries of this file fail for their fault, and not for something else."""
+    site.plant(_forge(site, bundle), "dan", "eve")
+    with clock_at(LATER):
+        assert site.side.run("delete", f"{site.archive}#{bundle}", "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"time": "2027-01-01T00:00:00Z"}, "before the end of the retention"),
+        ({"time": "2047-01-01T00:00:00Z"}, "in the future"),
+        ({"site": "other"}, "of site other"),
+        ({"previous": ()}, "does not follow"),
+        ({"previous": ("00" * 32,)}, "missing"),
+    ],
+)
+def test_a_release_with_a_fault_lets_nothing_go_with_all_signatures(
+    site: ArchiveSite, bundle: str, changes: dict[str, object], why: str
+) -> None:
+    site.plant(_forge(site, bundle, **changes), "dan", "eve")
+    _expect_kept(site, bundle, why)
+
+
+def test_an_old_release_does_not_let_go_what_was_archived_again(
+    site: ArchiveSite, bundle: str
+) -> None:
+    site.plant(_forge(site, bundle), "dan", "eve")
+    assert site.add(site.archive).json["bundles"][0]["new"] is True
+    _expect_kept(site, bundle, "does not follow")
+
+
+def test_a_hold_that_is_written_beside_a_release_wins(site: ArchiveSite, bundle: str) -> None:
+    site.plant(_forge(site, bundle), "dan", "eve")
+    held = ArchiveRecord("held", bundle, "ward", "2027-08-31T00:00:00Z", reason="case 7")
+    site.plant(held, "mal")  # a stranger: what keeps needs no proof
+    _expect_kept(site, bundle, "case 7")
+
+
+def test_lifting_a_hold_of_another_bundle_lifts_nothing(site: ArchiveSite, bundle: str) -> None:
+    name = f"{site.archive}#{bundle}"
+    site.run("hold", name, "--reason", "case 7", "--key", site.key("ray"))
+    site.plant(_forge(site, bundle, hold="11" * 32), "dan", "eve")
+    assert [hold["reason"] for hold in site.show(bundle)["holds"]] == ["case 7"]
+    _expect_kept(site, bundle, "of no hold")
+
+
+def test_a_record_that_was_removed_is_missed_by_the_ledger(site: ArchiveSite, bundle: str) -> None:
+    name = f"{site.archive}#{bundle}"
+    before = set(site.list_records())
+    site.run("hold", name, "--reason", "case 7", "--key", site.key("ray"))
+    site.plant(_forge(site, bundle), "dan", "eve")
+    (hold,) = (path for path in set(site.list_records()) - before if b"held" in _payload(path))
+    hold.unlink()
+    _expect_kept(site, bundle, "missing")
+    for path in site.list_records():
+        path.unlink()
+    _expect_kept(site, bundle, "records may have been removed")
+    shutil.rmtree(site.archive / "archive/evidence")
+    _expect_kept(site, bundle, "ledger says")
+
+
+def _payload(path: Path) -> bytes:
+    return decode_envelope(path.read_bytes(), "record", 1 << 21).payload
+
+
+def test_a_damaged_record_keeps_everything(site: ArchiveSite, bundle: str) -> None:
+    (record,) = site.list_records()
+    raw = bytearray(record.read_bytes())
+    raw[50] ^= 1
+    record.write_bytes(raw)
+    words = ("delete", f"{site.archive}#{bundle}", "--yes")
+    expect_refusal(site.side, *words, error=CorruptError)
+    assert site.run("list", site.archive).code == CorruptError.exit_code
+
+
+def test_a_record_of_another_bundle_says_nothing_of_this_one(
+    site: ArchiveSite, bundle: str
+) -> None:
+    other = site.add_whole(site.export("v2"), site.archive)
+    (theirs,) = (path for path in site.list_records() if path.name.startswith(other))
+    moved = theirs.with_name(theirs.name.replace(other, bundle))
+    shutil.copyfile(theirs, moved)
+    words = ("delete", f"{site.archive}#{bundle}", "--yes")
+    ran = expect_refusal(site.side, *words, error=CorruptError)
+    assert f"record of bundle {other}" in ran.json["error"]["message"]
+
+
+def test_a_bundle_that_was_never_there_has_no_tombstone(site: ArchiveSite, bundle: str) -> None:
+    ghost = "ab" * 32
+    site.plant(replace(_forge(site, bundle), bundle=ghost, previous=()), "dan", "eve")
+    with clock_at(LATER):
+        shown = site.show(ghost)
+    assert (shown["tombstone"], shown["kept"]) == (False, True)
+    assert shown["records"][0]["does_not_count"] == "the bundle was never archived"
+    terms = ArchivedTerms("logs", "2027-01-01T00:00:00Z", "cd" * 32)
+    site.plant(ArchiveRecord("archived", ghost, "ward", "2026-01-01T00:00:00Z", terms=terms), "mal")
+    assert site.show(ghost)["tombstone"] is False  # there is no manifest with that id
+
+
+def test_a_clock_set_forward_is_not_believed_because_of_a_planted_record(
+    tmp_path: Path,
+) -> None:
+    site = make_archive_site(tmp_path, approvers=0)
+    bundle = site.add_whole(site.export("v1"), site.archive)
+    held = ArchiveRecord("held", bundle, "ward", "2039-12-31T00:00:00Z", reason="x")
+    site.plant(held, "mal")
+    words = ("release", f"{site.archive}#{bundle}", "--reason", "old", "--key", site.key("ray"))
+    with clock_at("2040-01-01"):
+        ran = expect_refusal(site.side, "archive", *words, error=PolicyError)
+    assert "set forward" in ran.json["error"]["message"]
+
+
+def test_a_record_is_read_back_as_it_was_signed(site: ArchiveSite, bundle: str) -> None:
+    (record,) = site.list_records()
+    decoded = decode_record(_payload(record))
+    assert decoded.bundle == bundle
+    assert decoded.time <= format_time(2_000_000_000)
