@@ -62,7 +62,7 @@ def gather_evidence(
     site: str,
     signer: Signer,
     given: Sequence[tuple[str, bytes]],
-    known: Iterable[EvidenceFile],
+    earlier: Iterable[EvidenceFile],
 ) -> dict[EvidenceFile, bytes]:
     """Return what is known of a bundle.
 
@@ -71,14 +71,14 @@ def gather_evidence(
         site: whose ledgers are asked, on this machine.
         signer: signs checkpoints of them, if it is a recorder of the site.
         given: further files, by name.
-        known: evidence that is there already; a proof of an entry that it has is not made again.
+        earlier: evidence that is there already; a proof of an entry that it has is not made again.
 
     Raises:
         UsageError: there are too many files.
         PolicyError: a ledger is not consistent.
         StorageError: a file cannot be read.
     """
-    proven = {file.name for file in known}
+    proven = {file.name for file in earlier}
     named = [
         _Named(layout.MANIFEST, small.raw),
         *(_Named(name, data) for name, data in small.envelopes.items()),
@@ -147,8 +147,8 @@ def _make_wheel(progress: Progress) -> dict[str, bytes]:
             return {}
 
 
-def _describe(one: _Named) -> EvidenceFile:
-    return EvidenceFile(one.name, hashlib.sha256(one.data).hexdigest(), len(one.data))
+def _describe(file: _Named) -> EvidenceFile:
+    return EvidenceFile(file.name, hashlib.sha256(file.data).hexdigest(), len(file.data))
 
 
 def _read_given(path: Path) -> tuple[str, bytes]:

@@ -145,9 +145,9 @@ def _list_reasons(standing: BundleStanding) -> Iterator[str]:
         yield f"release {stored.id[:16]} does not count: {why}"
 
 
-def _refuse_lost_records(depot: Depot, known: dict[str, frozenset[str]]) -> None:
+def _refuse_lost_records(depot: Depot, present: dict[str, frozenset[str]]) -> None:
     """Refuse what the evidence, or a ledger of this machine, says that there were records of."""
-    for bundle, ids in known.items():
+    for bundle, ids in present.items():
         folder = f"{archive.EVIDENCE}/{bundle}"
         if not ids and depot.transport.list(folder, limits.FOLDER_NAMES):
             raise PolicyError(

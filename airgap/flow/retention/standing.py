@@ -69,7 +69,7 @@ def find_standings(
         root: the site's, which is pinned; None: no ``released`` counts.
         latest: the latest time that a ``released`` may have (format §35.2, rule 2).
     """
-    examination = _Examination(root, latest, is_intact=not records.damaged)
+    examination = _RecordReading(root, latest, is_intact=not records.damaged)
     bundles = {bundle: examination.look(stored) for bundle, stored in records.bundles.items()}
     builders = _find_builders(bundles)
     kept = _find_kept(bundles)
@@ -109,7 +109,7 @@ def find_pack_ends(
 
 
 @dataclass(frozen=True, slots=True)
-class _Examination:
+class _RecordReading:
     """Looks at the records of one bundle after the other."""
 
     root: Root | None
