@@ -120,8 +120,9 @@ class Citations:
 
     def _write_proof(self, ledger: AuditedLedger, audited: AuditedEntry, folder: str) -> None:
         signed = ledger.signed
-        if signed is None:
-            raise ValueError("a ledger without a checkpoint proves nothing")
+        self._files.add(f"{folder}/{ENTRY}", audited.raw)
+        if signed is None or not self._files.is_written:
+            return
         subtrees = self._trees.get(ledger.label)
         if subtrees is None:
             leaves = [tree.hash_leaf(one.raw) for one in _list_covered(ledger)]
@@ -129,7 +130,6 @@ class Citations:
         index = audited.number - 1
         path = tuple(subtrees.compute(*part) for part in tree.list_inclusion(index, ledger.covered))
         proof = tree_proof.encode_inclusion(InclusionProof(index, path, signed.raw))
-        self._files.add(f"{folder}/{ENTRY}", audited.raw)
         self._files.add(f"{folder}/{PROOF}", proof)
         self._files.add(f"{folder}/{RECORDER}", to_pem(signed.key))
 

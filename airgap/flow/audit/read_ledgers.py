@@ -36,6 +36,7 @@ from airgap.printable import count_text
 
 __all__ = ["find_contradictions", "read_own_ledgers", "read_shown_ledgers"]
 
+_IDLE: Final = frozenset({"begun", "trusted"})
 _IMPORTS: Final = frozenset(
     {"trusted", "imported", "waived", "unsigned", "incomplete", "refused", "receipt-made"}
 )
@@ -46,6 +47,8 @@ _EXPORTS: Final = frozenset(
 
 def read_own_ledgers(root: Root, now: int, files: EvidenceFiles) -> list[AuditedLedger]:
     """Read the ledgers of this machine for the site of a root, as far as they are intact.
+
+    One in which nothing is but whom the machine trusts is left out: an auditor's laptop has it.
 
     Raises:
         StorageError: a file cannot be read.
@@ -58,7 +61,9 @@ def read_own_ledgers(root: Root, now: int, files: EvidenceFiles) -> list[Audited
     ledgers: list[AuditedLedger] = []
     for side, kind in sides:
         if history.locate_ledger(root.site, side).exists():
-            ledgers.append(_read_own(root, side, kind, f"L{len(ledgers) + 1}", now, files))
+            ledger = _read_own(root, side, kind, f"L{len(ledgers) + 1}", now, files)
+            if ledger.fault or any(one.entry.event not in _IDLE for one in ledger.entries):
+                ledgers.append(ledger)
     _refuse_too_many(ledgers)
     return ledgers
 

@@ -1,0 +1,240 @@
+"""A report on a machine of the site, by its own state: real commands on both sides (§38.1)."""
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from airgap.format.root import RoleKeys
+from airgap.format.site_rules import Recipient, SiteRules, TimestampAuthority
+from tests.integration.audit.test_report import run_command
+from tests.support import stores
+from tests.support.sides import Ran, Side
+from tests.support.signers import make_root, person, team, write_key, write_root
+from tests.support.stamp_authority import YEAR, StampAuthority
+
+NAMES = ("bob", "sam", "dan", "ray", "rob")
+
+
+class Machines:
+    """Two machines of a site, an authority for time stamps, and what is carried between them."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.connected, self.isolated = Side(top / "connected"), Side(top / "isolated")
+        for side in (self.connected, self.isolated):
+            side.bentoml.mkdir(parents=True)
+        for name in NAMES:
+            write_key(top / "keys", name)
+        now = int(time.time())
+        self.authority = StampAuthority(start=now - YEAR, end=now + YEAR)
+        (top / "ca.pem").write_bytes(self.authority.pem)
+        rules = SiteRules(
+            people={person("bob").key.id: "Bob Baker"},
+            timestamp_authorities=(TimestampAuthority(self.authority.digest),),
+        )
+        root = make_root(scanner=team("sam"), approver=team("dan"), recorder=team("ray rob"))
+        roles = {
+            **root.roles,
+            "scanner": RoleKeys(root.roles["scanner"].key_ids, 0),
+            "approver": RoleKeys(root.roles["approver"].key_ids, 0),
+        }
+        self.root = replace(root, roles=roles, created_at=7, rules=rules)
+        self.fingerprint = write_root(top / "root.msgpack", self.root, "ann")
+        for side in (self.connected, self.isolated):
+            self.run(side, "trust", "init", top / "root.msgpack", "--fingerprint", self.fingerprint)
+
+    def key(self, name: str) -> Path:
+        return self.top / "keys" / f"{name}.key"
+
+    def run(self, side: Side, *words: str | Path, code: int = 0) -> Ran:
+        ran = side.run(*words)
+        assert ran.code == code, ran.err
+        return ran
+
+    def export(self, version: str, *options: str | Path) -> Path:
+        stores.add_model(self.connected, f"ranker:{version}", {"w": version.encode() * 999})
+        depot = self.top / f"depot-{version}"
+        words = ("export", "--model", f"ranker:{version}", "-o", depot, "--channel", "nightly")
+        self.run(self.connected, *words, "--audience", "ward", "--key", self.key("bob"), *options)
+        return depot
+
+    def stamp(self, depot: Path) -> None:
+        words = ("timestamp", depot, "--certificate", self.top / "ca.pem")
+        query, response = self.top / "q.tsq", self.top / "r.tsr"
+        self.run(self.connected, *words, "--request", query)
+        response.write_bytes(self.authority.answer(query.read_bytes(), time.time()))
+        self.run(self.connected, *words, "--request", query, "--response", response)
+
+    def take(self, depot: Path, *options: str | Path, code: int = 0) -> Path:
+        """Import with a receipt; return it."""
+        words = ("--receipt", self.top / "receipts", "--recorder-key", self.key("ray"))
+        self.run(self.isolated, "import", depot, *words, *options, code=code)
+        return max(
+            (self.top / "receipts").glob("*.receipt.json"), key=lambda p: p.stat().st_mtime_ns
+        )
+
+    def accept(self, receipt: Path) -> None:
+        self.run(self.connected, "receipt", "accept", receipt)
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Machines:
+    """Of four bundles, one is stamped and scanned, one lies in a file, and one is refused."""
+    both = Machines(tmp_path_factory.mktemp("machines"))
+    first, second = both.export("v1", "--bom"), both.export("v2")
+    both.stamp(first)
+    report = both.top / "scan.txt"
+    report.write_text("clean\n")
+    attest = ("attest", first, "--role", "scanner", "--findings", report)
+    both.run(both.connected, *attest, "--key", both.key("sam"))
+    both.accept(both.take(first))
+    both.take(second)
+    archive = both.top / "shop.airgap"
+    both.run(both.connected, "copy", both.export("v3", "--sequence", "1000"), archive)
+    both.take(archive)
+    both.take(both.export("v4", "--sequence", "3"), code=12)
+    for side, name, options in (
+        (both.connected, "rob", ("--exports",)),
+        (both.isolated, "ray", ()),
+    ):
+        both.run(side, "ledger", "checkpoint", *options, "--key", both.key(name))
+    return both
+
+
+def test_each_machine_reports_on_its_own_ledgers(machines: Machines, tmp_path: Path) -> None:
+    depots = [machines.top / f"depot-{version}" for version in ("v1", "v2")]
+    words = ("-o", tmp_path / "r.html", "--evidence", tmp_path / "evidence", "--json")
+    ran = machines.run(machines.connected, "audit", *depots, machines.top / "shop.airgap", *words)
+
+    report = ran.json
+    assert [ledger["side"] for ledger in report["ledgers"]] == ["exports"]
+    kinds = report["verdict"]["kinds"]
+    assert kinds["missing-receipt"] == 3  # v1 came back
+    assert kinds["stamp-missing"] == 2
+    assert "unmatched" not in kinds
+    rows = {one["items"][0]["tag"]: one for one in report["moved"] if one["items"]}
+    assert rows["ranker:v1"]["items"][0]["licences"] is not None
+    assert rows["ranker:v1"]["partner"] == "confirmed"
+    assert rows["ranker:v1"]["receipts"][0]["result"] == "passed"
+    stamped = {one["bundle"]: one["stamped"] for one in report["times"]}
+    assert stamped[rows["ranker:v1"]["bundle"]]
+    assert not stamped[rows["ranker:v2"]["bundle"]]
+    done = run_command("sh check.sh", tmp_path / "evidence")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert any(item["command"].startswith("openssl ts") for item in report["evidence"])
+
+
+def test_the_isolated_machine_shows_the_refusal(machines: Machines, tmp_path: Path) -> None:
+    words = ("-o", tmp_path / "r.html", "--evidence", tmp_path / "evidence", "--json")
+    report = machines.run(machines.isolated, "audit", *words).json
+
+    assert report["verdict"]["outcomes"] == {"imported": 3, "refused": 1}
+    assert report["verdict"]["kinds"] == {"refused": 1, "gap": 1, "unscanned": 2}
+    assert "What is in 4 bundles of 4: no location was read that has them." in report["not_shown"]
+    done = run_command("sh check.sh", tmp_path / "evidence")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def copy(machines: Machines, tmp_path: Path) -> Side:
+    """A copy of the isolated machine, whose history a test may change."""
+    return Side(Path(shutil.copytree(machines.isolated.top, tmp_path / "copy")))
+
+
+def test_a_reset_and_entries_without_a_checkpoint_are_exceptions(
+    machines: Machines, copy: Side, tmp_path: Path
+) -> None:
+    head = machines.run(copy, "log", "--json").json["head"]
+    machines.run(copy, "trust", "reset-state", "--yes", head, "--reason", "from a backup")
+
+    report = machines.run(copy, "audit", "-o", tmp_path / "r.html", "--json").json
+
+    assert report["verdict"]["kinds"] == {"reset": 1, "gap": 1, "not-covered": 1}
+    (reset,) = (one for one in report["exceptions"] if one["kind"] == "reset")
+    assert head in reset["statement"]
+    assert reset["note"] == "from a backup"
+
+
+def test_a_ledger_that_is_damaged_contradicts_itself(
+    machines: Machines, copy: Side, tmp_path: Path
+) -> None:
+    path = copy.state / "sites/ward/ledger"
+    path.write_bytes(path.read_bytes()[:-60])
+
+    ran = machines.run(copy, "audit", "-o", tmp_path / "r.html", "--json", code=12)
+
+    assert ran.json["verdict"]["opinion"] == "contradiction"
+    assert ran.json["exceptions"][0]["kind"] == "ledger-fault"
+    assert (tmp_path / "r.html").exists()
+
+
+def test_folders_that_both_sides_export_are_joined_on_a_laptop(
+    machines: Machines, tmp_path: Path
+) -> None:
+    for side, name, options in (
+        (machines.connected, "exports", ("--exports",)),
+        (machines.isolated, "imports", ()),
+    ):
+        machines.run(side, "ledger", "export", *options, "-o", tmp_path / name)
+    laptop = Side(tmp_path / "laptop")
+    laptop.top.mkdir()
+    ran = machines.run(
+        laptop,
+        *("audit", machines.top / "depot-v1", "-o", tmp_path / "r.html", "--json"),
+        *("--ledger", tmp_path / "exports", "--ledger", tmp_path / "imports"),
+        *("--receipts", machines.connected.state / "receipts/ward/accepted"),
+        *("--root", machines.top / "root.msgpack", "--fingerprint", machines.fingerprint),
+    )
+    partners = [one["partner"] for one in ran.json["moved"]]
+    assert partners == ["joined", "no receipt", "no receipt", "no receipt"]
+    assert not laptop.state.exists()
+
+
+def test_a_single_proof_shows_one_entry(machines: Machines, tmp_path: Path) -> None:
+    machines.run(machines.isolated, "ledger", "prove", "2", "-o", tmp_path / "proof")
+    laptop = Side(tmp_path / "laptop")
+    laptop.top.mkdir()
+    ran = machines.run(
+        laptop,
+        *("audit", "-o", tmp_path / "r.html", "--ledger", tmp_path / "proof", "--json"),
+        *("--root", machines.top / "root.msgpack", "--fingerprint", machines.fingerprint),
+        *("--evidence", tmp_path / "evidence"),
+    )
+    assert ran.json["verdict"]["kinds"]["not-shown"] == 1
+    assert ran.json["verdict"]["entries"] == 1
+    done = run_command("sh check.sh", tmp_path / "evidence")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_of_a_sealed_bundle_it_says_what_was_not_looked_into(
+    machines: Machines, tmp_path: Path
+) -> None:
+    words = ("key", "generate", "opener", "--seal", "--algorithm", "x25519", "--dir", tmp_path)
+    machines.run(machines.connected, *words)
+    recipient = (tmp_path / "opener.recipient").read_text().split()[0]
+    rules = replace(machines.root.rules, recipients=(Recipient(recipient, "ward", "site"),))
+    root = replace(machines.root, rules=rules)
+    side = Side(tmp_path / "side")
+    side.bentoml.mkdir(parents=True)
+    fingerprint = write_root(tmp_path / "root.msgpack", root, "ann")
+    machines.run(side, "trust", "init", tmp_path / "root.msgpack", "--fingerprint", fingerprint)
+    stores.add_model(side, "ranker:v1", {"w": b"secret" * 99})
+    export = ("export", "--model", "ranker:v1", "-o", tmp_path / "depot", "--seal")
+    machines.run(side, *export, "--audience", "ward", "--key", machines.key("bob"))
+
+    out = ("-o", tmp_path / "r.html", "--evidence", tmp_path / "evidence", "--json")
+    report = machines.run(side, "audit", tmp_path / "depot", *out).json
+
+    (row,) = report["moved"]
+    assert row["sealed"]["recipients"] == 1
+    assert row["sealed"]["index"] != row["bundle"]  # joined by the entry `sealed`
+    assert row["items"] is None
+    assert any("1 sealed bundle" in sentence for sentence in report["not_shown"])
+    results = report["rules"]["bundles"][0]["results"]
+    assert results["8"]["result"] == "not checked"
+    assert b"ranker" not in (tmp_path / "r.html").read_bytes()
+    done = run_command("sh check.sh", tmp_path / "evidence")
+    assert done.returncode == 0, done.stdout + done.stderr
