@@ -152,7 +152,7 @@ def test_evidence_does_not_run_python_that_lies_beside(site: AuditedSite, tmp_pa
     assert "ACCEPTED" in done.stdout
 
 
-CHANGES: Final[dict[str, Callable[[Path], None]]] = {
+CHANGES: Final[dict[str, Callable[[Path], object]]] = {
     "an entry was left out": lambda folder: (folder / "entries").write_bytes(
         (folder / "entries").read_bytes()[: -len((folder / "entries").read_bytes()) // 4]
     ),
@@ -177,7 +177,7 @@ CHANGES: Final[dict[str, Callable[[Path], None]]] = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_the_second_verifier_refuses_a_ledger_that_was_changed(
-    change: Callable[[Path], None], site: AuditedSite, tmp_path: Path
+    change: Callable[[Path], object], site: AuditedSite, tmp_path: Path
 ) -> None:
     side = Side(tmp_path / "side")
     side.top.mkdir()
