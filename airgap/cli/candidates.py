@@ -18,6 +18,7 @@ _KINDS: Final = {
     "log": (),
     "image push": ("image",),
     "image save": ("image",),
+    "audit": (),
 }
 """The kinds of items that TAG of a command may name; empty for all. Others: Bentos, or models."""
 
@@ -118,6 +119,22 @@ def _offer_names(context: click.Context, beginning: str) -> "Iterator[Completion
         yield from (CompletionItem(name.removeprefix("@")) for name in remotes)
 
 
+def _offer_sites(context: click.Context, beginning: str) -> "Iterator[CompletionItem[Any]]":
+    """Offer the sites of this machine; `airgap init` names a new one."""
+    if context.info_name != "init":
+        yield from map(CompletionItem, candidates.list_sites(beginning))
+
+
+def _offer_recorded(_context: click.Context, beginning: str) -> "Iterator[CompletionItem[Any]]":
+    yield from map(CompletionItem, candidates.list_recorded_bundles(beginning))
+
+
+def _offer_algorithms(_context: click.Context, beginning: str) -> "Iterator[CompletionItem[Any]]":
+    from airgap.format.root import ALGORITHMS
+
+    yield from (CompletionItem(name) for name in ALGORITHMS if name.startswith(beginning))
+
+
 def _offer_files(_context: click.Context, beginning: str) -> "Iterator[CompletionItem[Any]]":
     yield CompletionItem(beginning, type=_FILE)
 
@@ -128,19 +145,31 @@ _OFFERS: Final[dict[str, _Offer]] = {
     "tags": _offer_tags,
     "words": _offer_tags_and_locations,  # of `delete`
     "models": _offer_kind("model"),
+    "item": _offer_tags,  # of `audit`
     "wheelhouse": _offer_kind("wheelhouse"),
     "key": _offer_keys,
+    "recorder_key": _offer_keys,
     "root_keys": _offer_keys,
     "model_signature_key": _offer_keys,
     "channel": _offer_channels,
     "bundle": _offer_bundles,
+    "entry": _offer_recorded,  # of `ledger prove`
+    "site": _offer_sites,
+    "exports": _offer_sites,  # of `trust reset-state`; elsewhere it is a flag
+    "algorithm": _offer_algorithms,
     "name": _offer_names,
     **dict.fromkeys(
         (
             *("source", "sources", "depot", "depots", "bases", "destination", "output", "old"),
-            *("new", "root", "new_roots"),
+            *("new", "root", "new_roots", "archive", "copies"),
         ),
         _offer_locations,
     ),
-    **dict.fromkeys(("volumes", "folders", "base", "images", "python"), _offer_files),
+    **dict.fromkeys(
+        (
+            *("volumes", "folders", "base", "images", "python", "identities", "recipient"),
+            *("recipients", "certificate"),
+        ),
+        _offer_files,
+    ),
 }

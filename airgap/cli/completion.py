@@ -74,8 +74,8 @@ _SHELLS: Final = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete
 def command(*, shell: str) -> Result:
     """Print the script that lets SHELL complete commands, options and names.
 
-    Names are the tags of items on this machine, remotes, keys, channels, and the bundles of a depot
-    in a folder (DEPOT#). Nothing is asked, and no connection is opened.
+    Names are the tags of items on this machine, remotes, keys, channels, sites, recorded bundles,
+    and the bundles of a depot in a folder (DEPOT#). Nothing is asked, no connection is opened.
     """
     made = _SHELLS[shell](click.Group(), {}, _PROGRAM, VARIABLE)
     script = made.source().strip("\n")

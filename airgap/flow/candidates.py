@@ -16,7 +16,9 @@ __all__ = [
     "list_channels",
     "list_environments",
     "list_keys",
+    "list_recorded_bundles",
     "list_remotes",
+    "list_sites",
     "list_tags",
 ]
 
@@ -24,6 +26,8 @@ _MOST: Final = 1000
 """More names than a person reads; a store or a depot may have very many."""
 _NAMES: Final = 20_000
 _BUNDLES: Final = "bundles"
+_MANIFEST_FOLDERS: Final = ("manifests", "exported")
+_SITE_FOLDERS: Final = ("sites", "ledgers", "receipts")
 
 
 def list_tags(beginning: str, kinds: Iterable[str] = ()) -> list[str]:
@@ -70,6 +74,23 @@ def list_channels(beginning: str) -> list[str]:
 
     folder = config.home() / "channels"
     return _choose(filter(names.is_tag_part, _list_names(folder)), beginning)
+
+
+def list_recorded_bundles(beginning: str) -> list[str]:
+    """Return the ids of the bundles that were imported or exported here."""
+    from airgap.format import names
+
+    files = {name for folder in _MANIFEST_FOLDERS for name in _list_names(config.home() / folder)}
+    bundles = (name.removesuffix(".msgpack") for name in files)
+    return _choose(filter(names.is_bundle_id, bundles), beginning)
+
+
+def list_sites(beginning: str) -> list[str]:
+    """Return the sites that this machine has a history, a ledger or receipts of."""
+    from airgap.format import names
+
+    found = {name for folder in _SITE_FOLDERS for name in _list_names(config.home() / folder)}
+    return _choose(filter(names.is_tag_part, found), beginning)
 
 
 def list_environments(beginning: str) -> list[str]:

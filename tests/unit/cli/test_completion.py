@@ -26,6 +26,10 @@ def home(connected: Side, tmp_path: Path) -> Side:
     for folder, name in (("keys", "builder.key"), ("keys", "builder.pub"), ("channels", "staging")):
         (connected.state / folder).mkdir(exist_ok=True)
         (connected.state / folder / name).touch()
+    for folder, name in (("sites", "ward-7"), ("ledgers", "ward-7"), ("receipts", "icu-2")):
+        (connected.state / folder / name).mkdir(parents=True)
+    (connected.state / "manifests").mkdir()
+    (connected.state / "manifests" / f"{IDS[1]}.msgpack").touch()
     (connected.bentoml / "environments" / "shop" / "v9").mkdir(parents=True)
     for bundle in IDS:
         (tmp_path / "depot" / "bundles" / bundle).mkdir(parents=True)
@@ -70,6 +74,19 @@ def offered(side: Side, line: str) -> list[str]:
         ("airgap export -o dep", ["file,dep"]),
         ("airgap export --channel ", ["staging"]),
         ("airgap env run s", ["shop:v9", "file,s"]),
+        ("airgap ledger prove 9", [IDS[1]]),
+        ("airgap ledger pr", ["prove"]),
+        ("airgap ledger export --site w", ["ward-7"]),
+        ("airgap receipt holds ", ["icu-2", "ward-7"]),
+        ("airgap init w", []),
+        ("airgap export --identity ward", ["file,ward"]),
+        ("airgap export --seal-to ward", ["file,ward"]),
+        ("airgap seal dep", ["file,dep"]),
+        ("airgap timestamp @", ["@gateway"]),
+        ("airgap scan @", ["@gateway"]),
+        ("airgap archive check arch", ["file,arch"]),
+        ("airgap audit --item r", ["ranker:v1"]),
+        ("airgap key generate --algorithm ml", ["ml-dsa-65", "ml-dsa-87"]),
         ("airgap image save r", []),
         ("airgap import @gateway#1", []),
         ("airgap nothing x", []),
@@ -93,6 +110,7 @@ def test_the_bundles_of_a_depot_follow_its_path(home: Side, tmp_path: Path) -> N
 def test_keys_are_those_of_this_machine_and_else_files(home: Side) -> None:
     assert offered(home, "airgap sign x --key ") == [str(home.state / "keys" / "builder.key")]
     assert offered(home, "airgap sign x --key ./b") == ["file,./b"]
+    assert offered(home, "airgap import x --recorder-key ./b") == ["file,./b"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
