@@ -279,8 +279,10 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         return Result(data)
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += _stock_lines(done, data) if done.path else _pack_lines(done)
-    sizes = done.volume_sizes if request.media.folders else ()
-    lines += volume_lines(done.volumes, sizes) + _parity_lines(done, request.media.percent)
+    sizes = zip(done.volume_sizes, done.volumes_written, strict=True)
+    lines += volume_lines(done.volumes, sizes if request.media.folders else ()) + _parity_lines(
+        done, request.media.percent
+    )
     if request.want and done.manifest.carried < len(request.want.chunks):
         wanted = len(request.want.chunks)
         absent = wanted - done.manifest.carried

@@ -1,6 +1,6 @@
 """Options of commands that write volumes, and their output (format §19)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
@@ -8,7 +8,7 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.errors import UsageError
-from airgap.printable import count_text
+from airgap.printable import count_text, size_text
 
 if TYPE_CHECKING:
     from airgap.flow.media.split import VolumeOptions
@@ -106,16 +106,22 @@ def read_volume_options(
     )
 
 
-def volume_lines(folders: Sequence[str], sizes: Sequence[int] = ()) -> list[str]:
-    """Say which volumes were written. ``sizes`` are the bytes on each, of those on media."""
+def volume_lines(folders: Sequence[str], sizes: Iterable[tuple[int, int]] = ()) -> list[str]:
+    """Say which volumes were written.
+
+    ``sizes`` are the bytes on each, and those of them that were written now, of those on media.
+    """
+    texts = list(map(_media_text, folders, sizes)) or list(folders)
+    return [f"volume {number} of {len(texts)}: {text}" for number, text in enumerate(texts, 1)]
+
+
+def _media_text(folder: str, sizes: tuple[int, int]) -> str:
     from airgap.flow.disk_use import written_text
 
-    texts = list(folders)
-    if sizes:
-        texts = [
-            written_text(size, Path(folder)) for folder, size in zip(folders, sizes, strict=True)
-        ]
-    return [f"volume {number} of {len(texts)}: {text}" for number, text in enumerate(texts, 1)]
+    size, written = sizes
+    text = written_text(written, Path(folder))
+    there = size - written
+    return f"{text.removesuffix('.')}; {size_text(there)} was already there." if there else text
 
 
 def parity_lines(packs: int, parity: int, percent: int, *, survives: bool) -> list[str]:

@@ -61,7 +61,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     }
     packs = sum(len(part.packs) for part in result.parts)
     parity_packs = sum(len(part.parity) for part in result.parts)
-    lines = volume_lines(folders, result.sizes if media.folders else ())
+    sizes = zip(result.sizes, result.written, strict=True)
+    lines = volume_lines(folders, sizes if media.folders else ())
     lines += parity_lines(packs, parity_packs, media.percent, survives=result.survives)
     lines += ["All volumes were read back from the media."] if media.read_back else []
     return Result(data, [*lines, f"bundle {result.bundle}"])

@@ -66,28 +66,33 @@ KIT_NAMES: Final = ("install.py", "curves.py")
 VERIFIER_NAME: Final = "verify.py"
 VOLUME_TEXT_NAME: Final = "VOLUME.txt"
 README: Final = b"""\
-This is an airgap depot: signed bundles of BentoML services and their models.
+This is an airgap depot: signed bundles of BentoML services and their models. On the machine that is
+to run them, with airgap and with the fingerprint of your site's root, which came on paper or by
+phone:
 
-  bundles/<id>/manifest.msgpack   what the bundle holds; <id> is the SHA-256 of this file
-  bundles/<id>/builder.*.dsse     signatures over exactly that file
-  bundles/<id>/*.attestation      what scanners and approvers say of it, each signed (.dsse)
-  packs/                          the content, in files named by their SHA-256
+  airgap trust init THIS_FOLDER   once; it asks for the fingerprint
+  airgap import THIS_FOLDER       verifies every byte, then installs
 
-To check the files for damage with standard tools, run in this folder:
-
-  sha256sum -c bundles/<id>/checksums.txt
-
-This finds damage, but not forgery. Trust in a bundle is decided by its signatures:
-
-  airgap verify THIS_FOLDER
-
-or without airgap, with Python and openssl and the program beside this file:
+`airgap inspect THIS_FOLDER` shows what is here, and `airgap verify THIS_FOLDER` checks it and
+writes nothing. Without airgap, with Python and openssl and the program beside this file:
 
   python3 verify.py THIS_FOLDER --root root.msgpack --fingerprint SHA256:...
 
 Anyone who can change this folder can change that program, too. To rely on it, take verify.py, the
 root and its fingerprint from a source that you trust. The copy here is good for use only if its
 SHA-256 is that of your own.
+
+What lies here:
+
+  bundles/<id>/manifest.msgpack   what the bundle holds; <id> is the SHA-256 of this file
+  bundles/<id>/builder.*.dsse     signatures over exactly that file
+  bundles/<id>/*.attestation      what scanners and approvers say of it, each signed (.dsse)
+  packs/                          the content, in files named by their SHA-256
+  roots/                          whom sites trust; only your fingerprint proves which is yours
+
+To find damaged files with standard tools, run in this folder; it does not find forgery:
+
+  sha256sum -c bundles/<id>/checksums.txt
 """
 
 _SIGNED = re.compile(

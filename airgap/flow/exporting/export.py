@@ -412,9 +412,10 @@ def _to_volumes(
             made = write_volumes(opened.reader, contents, media, progress, move=move)
     return replace(
         done,
-        bytes_written=sum(made.sizes),
+        bytes_written=sum(made.written),
         volumes=tuple(map(str, made.folders)),
         volume_sizes=made.sizes,
+        volumes_written=made.written,
         survives=made.survives,
     )
 

@@ -104,6 +104,8 @@ class ExportResult:
     path: str = ""
     volumes: tuple[str, ...] = ()
     volume_sizes: tuple[int, ...] = ()
+    volumes_written: tuple[int, ...] = ()
+    """The bytes of ``volume_sizes`` that were not there from an earlier run."""
     """The bytes of the packs and parity packs of each volume."""
     survives: bool = False
     peaks: tuple[Peak, ...] = ()

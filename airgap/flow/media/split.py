@@ -70,6 +70,8 @@ class SplitResult:
     survives: bool
     sizes: tuple[int, ...]
     """The bytes of the packs and parity packs of each volume."""
+    written: tuple[int, ...]
+    """Those of them that were not there from an earlier run."""
 
 
 def split(
@@ -148,7 +150,12 @@ def write_volumes(  # noqa: PLR0913  (what split and export differ in)
     finally:
         progress.end()
     return SplitResult(
-        contents.bundle, tuple(folders), tuple(parts), survives(parts, groups), volumes.sizes
+        contents.bundle,
+        tuple(folders),
+        tuple(parts),
+        survives(parts, groups),
+        volumes.sizes,
+        volumes.sizes if move else tuple(volumes.written),
     )
 
 

@@ -52,6 +52,8 @@ class VolumeWriter:
         self.index: tuple[Group, ...] = ()
         self._progress = progress
         self._writers: dict[int, DepotWriter] = {}
+        self.written = [0] * len(parts)
+        """The bytes of packs and parity packs that were copied to each volume, not found there."""
         self._media = SideBySide(folders, progress, at_once=at_once)
 
     @property
@@ -109,7 +111,8 @@ class VolumeWriter:
         with self._media.writing(), translate_errors(self.folders[number]):
             if number not in self._writers:
                 self._writers[number] = DepotWriter(self.folders[number])
-            self._writers[number].put_pack(pack.digest, [whole])
+            if self._writers[number].put_pack(pack.digest, [whole]):
+                self.written[number] += pack.size
         self._media.advance(pack.size)
 
     def make_parity(self, groups: Sequence[Draft], copies: PackCopies) -> None:
@@ -135,7 +138,15 @@ class VolumeWriter:
                 self._media.fail(numbers[0], error)
             else:
                 self.index = tuple(made)
+                self._count_parity(folders)
                 return
+
+    def _count_parity(self, folders: Sequence[Sequence[Path | None]]) -> None:
+        """Count the parity packs that were written, by what ``_choose_folders`` returned."""
+        for number in self._media.left:
+            for group, row in self.parts[number].parity:
+                if folders[group][row] is not None:
+                    self.written[number] += measure_longest(self.packs, self.index[group].packs)
 
     def _choose_folders(
         self, groups: Sequence[Draft], index: Sequence[Group]
@@ -165,6 +176,7 @@ class VolumeWriter:
                 if not has_parity(folder, bundle, groups[at], row, self.packs):
                     with self._media.writing():
                         write_atomically(folder, layout.parity_name(bundle, digest), [data])
+                    self.written[number] += size
 
         self._media.run(carry)
 

@@ -279,7 +279,26 @@ def test_an_export_names_each_medium_and_what_was_written(
     assert "Writing to " in ran.err
     (line,) = [line for line in ran.out.splitlines() if line.startswith("volume 3 of 3: ")]
     assert f" written to {media[2]} (" in line
+    assert "0 B written" not in line
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("volume 1 of 3: ")]
+    assert line.startswith(f"volume 1 of 3: 0 B written to {media[0]} (")
+    assert line.endswith(" was already there.")
     assert sum(again.json["volume_sizes"]) == again.json["stored_size"]
+    assert again.json["bytes_written"] == 0
+
+
+def test_a_split_with_parity_says_what_was_there_already(
+    depot: Path, connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = make_media(tmp_path, monkeypatch, "abcdefgh")
+    words = ("split", depot, "--parity", "50%", "--volumes", *media)
+
+    first = connected.run(*words)
+    again = connected.run(*words)
+
+    assert first.code == again.code == 0, first.err
+    assert "already there" not in first.out
+    assert again.out.count(": 0 B written to ") == again.out.count(" was already there.") == 4
     assert stores.snapshot(media[0])
 
 
