@@ -291,7 +291,7 @@ def test_a_split_with_parity_says_what_was_there_already(
     depot: Path, connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     media = make_media(tmp_path, monkeypatch, "abcdefgh")
-    words = ("split", depot, "--parity", "50%", "--volumes", *media)
+    words: list[str | Path] = ["split", depot, "--parity", "50%", "--volumes", *media]
 
     first = connected.run(*words)
     again = connected.run(*words)
