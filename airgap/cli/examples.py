@@ -513,4 +513,9 @@ airgap archive merge results/*.json \
     --archive /srv/archive --sign recorder.key
 # Say only whether all shards are good
 airgap archive merge 1.json 2.json 3.json
+# Stamp again what ends within 180 days
+airgap archive renew /srv/archive --tsa https://tsa.example/tsr
+# Carry requests by hand, with an index of stronger digests
+airgap archive renew /srv/archive --hash sha512 \
+    --request asked --response answered
 """)

@@ -19,6 +19,7 @@ __all__ = [
     "index_file",
     "is_index_file",
     "is_index_stamp",
+    "parse_archive_index",
     "parse_certificate_file",
     "parse_index",
     "stamp_file",
@@ -30,6 +31,9 @@ _INDEX_STAMP: Final = re.compile(r"index[1-9][0-9]?\.[1-9][0-9]?\.[0-9a-f]{64}\.
 _ENVELOPE: Final = re.compile(r"([a-z]+(?:\.[-a-z0-9]+)?)\.([0-9a-f]{64})\.dsse")
 _LINE: Final = re.compile(
     r"([0-9a-f]{128}) ([0-9a-f]{64}) (0|[1-9][0-9]{0,14}) ([-_./a-z0-9]{1,255})"
+)
+_ARCHIVE_LINE: Final = re.compile(
+    r"([0-9a-f]{128}) ([0-9a-f]{64}) (0|[1-9][0-9]{0,14}) ([-_./A-Za-z0-9]{1,400})"
 )
 
 
@@ -135,14 +139,34 @@ def parse_index(data: bytes, file: str) -> tuple[IndexLine, ...]:
     Raises:
         CorruptError: it breaks a rule of format §33.5.
     """
-    lines = []
-    for row in data.decode("ascii", "replace").split("\n"):
-        match = _LINE.fullmatch(row)
-        if match:
-            digests = bytes.fromhex(match[1]), bytes.fromhex(match[2])
-            lines.append(IndexLine(match[4], *digests, int(match[3])))
-    if not lines or encode_index(iter(lines)) != data:
+    lines = _parse_lines(data, _LINE)
+    if not lines:
         raise CorruptError(
             f"{file} is not an index of digests.", "Copy the bundle from its source again."
         )
-    return tuple(lines)
+    return lines
+
+
+def parse_archive_index(data: bytes, file: str) -> tuple[IndexLine, ...]:
+    """Read an index of a whole archive, whose evidence may have any name (format §36.7).
+
+    Raises:
+        CorruptError: it breaks a rule of format §33.5.
+    """
+    lines = _parse_lines(data, _ARCHIVE_LINE)
+    if not lines:
+        raise CorruptError(
+            f"{file} is not an index of digests.", "Copy it from another copy of the archive."
+        )
+    return lines
+
+
+def _parse_lines(data: bytes, form: re.Pattern[str]) -> tuple[IndexLine, ...]:
+    """Return the lines of an index; none if it is not one."""
+    lines = []
+    for row in data.decode("ascii", "replace").split("\n"):
+        match = form.fullmatch(row)
+        if match:
+            digests = bytes.fromhex(match[1]), bytes.fromhex(match[2])
+            lines.append(IndexLine(match[4], *digests, int(match[3])))
+    return tuple(lines) if encode_index(iter(lines)) == data else ()

@@ -1,5 +1,9 @@
 """Archives with many small bundles, signed by a site's builder, without an export for each."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +11,7 @@ from tests.support import forge
 from tests.support.recorded_site import RecordedSite
 from tests.support.stores import noise
 
-__all__ = ["find_packs", "flip", "list_files", "pack_of", "write_archive"]
+__all__ = ["find_packs", "flip", "kill_after", "list_files", "pack_of", "write_archive"]
 
 PACK_BYTES = 3000
 
@@ -50,3 +54,35 @@ def flip(path: Path) -> bytes:
 def pack_of(path: Path) -> bytes:
     """Return the digest in the name of a pack."""
     return bytes.fromhex(path.name.removesuffix(".pack"))
+
+
+KILLED = """
+import os, signal, sys
+from airgap.cli import main
+from airgap.state.check_runs import CheckRun
+
+add, left = CheckRun.add, [int(sys.argv.pop(1))]
+
+def add_and_die(self, pack):
+    add(self, pack)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+CheckRun.add = add_and_die
+main.main(sys.argv[1:])
+"""
+
+
+def kill_after(
+    site: RecordedSite, packs: int, *words: str | Path, variables: Mapping[str, str] | None = None
+) -> None:
+    """Run a command that is killed as it has read so many packs."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(packs), *map(str, words)],
+        env={**os.environ, **site.environment, **(variables or {})},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr

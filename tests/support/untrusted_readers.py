@@ -50,6 +50,7 @@ from airgap.format.inventory import Item
 from airgap.format.read_check import decode_check
 from airgap.format.read_receipt import decode_receipt
 from airgap.format.receipt import encode_receipt
+from airgap.format.stamp_files import encode_index, parse_archive_index
 from airgap.format.wheelhouse import normalize_name
 from airgap.ledger.check import read_entries
 from airgap.signing import statements
@@ -388,6 +389,11 @@ READERS: dict[str, Reader] = {
             )
         ],
         (b'"shard"', b'"1/1"', b'"sample"', b"null", b'"packsRead"', b'"FAILED"', b"[]", b"0"),
+    ),
+    "index of an archive": Reader(
+        lambda raw: encode_index(iter(parse_archive_index(raw, "it"))),
+        (CorruptError,),
+        lambda: [b"%b %b 12 archive/evidence/X.y\n" % (b"ab" * 64, b"cd" * 32)],
     ),
     "list of a check": Reader(
         lambda raw: check_files.encode_digests(check_files.decode_digests(raw, 40, "it")),

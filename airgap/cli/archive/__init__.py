@@ -8,6 +8,7 @@ from airgap.cli.archive.hold import hold
 from airgap.cli.archive.list_ import list_
 from airgap.cli.archive.merge import merge
 from airgap.cli.archive.release import release
+from airgap.cli.archive.renew import renew
 from airgap.cli.archive.show import show
 from airgap.cli.help import HelpGroup
 
@@ -21,5 +22,5 @@ def command() -> None:
     """
 
 
-for _command in (add, list_, show, hold, release, check, merge):
+for _command in (add, list_, show, hold, release, check, merge, renew):
     command.add_command(_command)

@@ -24,7 +24,7 @@ def describe_result(done: StampResult) -> dict[str, Any]:
     return {
         "bundle": done.bundle or None,
         "location": done.location,
-        "added": _describe_added(done.added),
+        "added": describe_added(done.added),
         "requests": list(map(str, done.requests)),
         "certificates": list(done.certificates),
         "index": done.index or None,
@@ -32,7 +32,7 @@ def describe_result(done: StampResult) -> dict[str, Any]:
     }
 
 
-def _describe_added(added: Sequence[AddedStamp]) -> list[dict[str, Any]]:
+def describe_added(added: Sequence[AddedStamp]) -> list[dict[str, Any]]:
     """Describe the stamps that were added."""
     return [
         {
