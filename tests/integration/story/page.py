@@ -37,6 +37,12 @@ def read_blocks(text: str) -> Iterator[Block]:
         yield Block(block[1], tuple(transcript.steps_of(block[0])))
 
 
+def read_report(text: str) -> transcript.Step:
+    """Return the command of the page that makes the report, and what it prints."""
+    (step,) = (one for block in read_blocks(text) if block.kind == "report" for one in block.steps)
+    return step
+
+
 def run_commands(
     text: str, box: Path, kinds: frozenset[str], only: str = ""
 ) -> list[tuple[str, str, str]]:
@@ -75,12 +81,14 @@ def mask(printed: str) -> str:
     return _DIGEST.sub("#", printed)
 
 
-def rewrite(text: str, box: Path, kinds: frozenset[str]) -> str:
-    """Return the page with what is printed today."""
+def rewrite(text: str, box: Path, kinds: frozenset[str], report: str) -> str:
+    """Return the page with what is printed today; ``report`` is what ``airgap audit`` prints."""
     ran = iter(run_commands(text, box, kinds))
 
     def block(found: "re.Match[str]") -> str:
-        steps = transcript.steps_of(found[0])
+        steps = list(transcript.steps_of(found[0]))
+        if found[1] == "report":
+            return f"```console report\n$ {steps[0].command}\n{report}```"
         if found[1] not in kinds:
             return found[0]
         made = [f"$ {step.command}\n{next(ran)[2]}" for step in steps]

@@ -18,7 +18,7 @@ AUDITOR = frozenset({"auditor"})
 def test_the_commands_of_the_page_print_what_it_shows(years: Years) -> None:
     text = page.DOCUMENT.read_text()
     if os.environ.get("AIRGAP_TEST_WRITE_PAGE"):
-        text = page.rewrite(text, years.box, page.list_kinds())
+        text = page.rewrite(text, years.box, page.list_kinds(), years.audit().out)
         page.DOCUMENT.write_text(text)
     ran = page.run_commands(text, years.box, AUDITOR)
     assert len(ran) > 40
@@ -26,6 +26,41 @@ def test_the_commands_of_the_page_print_what_it_shows(years: Years) -> None:
         assert page.mask(printed) == page.mask(told), command
     fingerprint = hashlib.sha256((years.box / "roots/1.root.msgpack").read_bytes()).hexdigest()
     assert ran[0][2] == f"{fingerprint}  roots/1.root.msgpack\n"
+
+
+def test_the_report_shows_each_exception_of_the_story(years: Years) -> None:
+    assert years.audit().out == page.read_report(page.DOCUMENT.read_text()).printed
+    report = years.audit("--json").json
+    shown = {
+        (one["kind"], one["ledger"], one["entry"], one["bundle"]): one
+        for one in report["exceptions"]
+    }
+    bundles = years.bundles
+    for kind, ledger, entry, bundle in (
+        ("key-revoked", "L2", 13, bundles["v5"]),
+        ("key-revoked", "L2", 15, bundles["v6"]),
+        ("stamp-missing", None, None, bundles["v6"]),
+        ("not-admitted", None, None, bundles["v1"]),
+        ("refused", "L2", 17, years.seen["thief"]),
+        ("refused", "L2", 22, bundles["v4"]),
+        ("refused", "L2", 25, bundles["v8"]),
+        ("reset", "L3", 1, None),
+        ("missing-receipt", "L1", 82, bundles["v11"]),
+        ("waived", "L3", 25, bundles["v15"]),
+    ):
+        assert (kind, ledger, entry, bundle) in shown
+    assert shown["reset", "L3", 1, None]["note"] == "restored from the backup of 30 September"
+    (contradiction,) = (one for one in report["exceptions"] if one["kind"] == "contradiction")
+    assert "the ledger was rewritten" in contradiction["statement"]
+    assert {one["statement"] for one in report["exceptions"] if one["kind"] == "gap"} == {
+        f"{ledger}, channel production: 2 numbers never came: 8 and 11." for ledger in ("L2", "L3")
+    }
+    assert "stamp-expired" not in report["verdict"]["kinds"]
+    changes = [change.split(" age1")[0] for change in report["roots"][3]["changes"]]
+    assert changes == [
+        "+ rule: recipient (site) The ward, 2:",
+        "- rule: recipient (site) The ward:",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The same two years with the authorities of openssl, by a false clock, and the stick with age."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,3 +62,11 @@ def test_all_commands_of_the_page_print_what_it_shows(years: Years) -> None:
     assert [command for command, _, _ in ran if "age -d" in command]
     for command, told, printed in ran:
         assert page.mask(printed) == page.mask(told), command
+
+
+def test_every_stock_command_of_the_report_succeeds(years: Years) -> None:
+    years.audit()
+    check = ["sh", str(years.box / "evidence/check.sh")]
+    ran = subprocess.run(check, capture_output=True, text=True, check=False, timeout=300)
+    assert ran.returncode == 0, ran.stdout
+    assert "; 0 failed" in ran.stdout

@@ -5,11 +5,14 @@ recorders ``rob`` and ``ray`` are the machines of the office and of the ward. Wa
 """
 
 import hashlib
+import shlex
 import shutil
+from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.integration.story import page
 from tests.integration.story.machines import CHANNEL, SITE, Machines
 from tests.support import stores
 from tests.support.python_scripts import Scripts
@@ -310,6 +313,16 @@ class Years:
             shutil.copy(path, box / "witness")
         for path in (*site.top.glob("back.*"), site.top / "scan.toml", VERIFIER):
             shutil.copy(path, box)
+
+    def audit(self, *options: str) -> Ran:
+        """Run the command of the page that makes the report, in the folder of the auditor."""
+        site, command = self.machines, page.read_report(page.DOCUMENT.read_text()).command
+        digest = hashlib.sha256(self.root.read_bytes()).hexdigest()
+        typed = command.replace("\\\n", "").replace("$fingerprint", f"SHA256:{digest}")
+        for made in (self.box / "report.html", self.box / "evidence"):
+            shutil.rmtree(made) if made.is_dir() else made.unlink(missing_ok=True)
+        with chdir(self.box):
+            return site.run(site.witness, *shlex.split(typed)[1:], *options, code=12)
 
     @property
     def box(self) -> Path:
