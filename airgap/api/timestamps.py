@@ -92,6 +92,7 @@ def verify_as_of(  # noqa: PLR0913  (options)
     path: StrPath,
     at: int,
     *,
+    volumes: Sequence[StrPath] = (),
     roots: Sequence[StrPath] = (),
     fingerprints: Sequence[str] = (),
     user: str | None = None,
@@ -106,6 +107,7 @@ def verify_as_of(  # noqa: PLR0913  (options)
     Args:
         path: a depot, ``DEPOT#ID``, or a ``.airgap`` file.
         at: the time that is asked about, in seconds since 1970.
+        volumes: where the other volumes of the bundle are, if ``path`` is one of them.
         roots: files of older roots of the site that do not travel with the bundle.
         fingerprints: of older roots that are to be relied on.
         user: of the server; the access key of S3.
@@ -121,7 +123,8 @@ def verify_as_of(  # noqa: PLR0913  (options)
     """
     pieces = Pieces(None, user, passwd, params)
     text = join_pieces(path, pieces)
-    request = as_of.AsOfRequest(parse_location(text), at, as_paths(roots), fingerprints)
+    sources = [parse_location(one) for one in (text, *map(str, volumes))]
+    request = as_of.AsOfRequest(sources, at, as_paths(roots), fingerprints)
     connector = replace(connect(text, pieces), progress=make_progress(progress))
     result = as_of.verify_as_of(request, connector)
     return cast("results.AsOfDict", describe.describe_as_of(result))

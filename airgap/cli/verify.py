@@ -119,10 +119,8 @@ def _verify_as_of(
     from airgap.flow.timestamps.as_of import AsOfRequest, verify_as_of
     from airgap.flow.timestamps.describe import describe_as_of
 
-    if len(sources) != 1:
-        raise UsageError("--as-of takes one location.", "Combine volumes with `airgap join` first.")
-    source = parse_location(sources[0])
-    request = AsOfRequest(source, read_asked(at), roots, fingerprints)
+    locations = [parse_location(source) for source in sources]
+    request = AsOfRequest(locations, read_asked(at), roots, fingerprints)
     result = verify_as_of(request, connector)
     data = describe_as_of(result)
     code = 0 if result.authenticity.is_authentic else NotTrustedError.exit_code

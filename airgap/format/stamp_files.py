@@ -19,6 +19,7 @@ __all__ = [
     "index_file",
     "is_index_file",
     "is_index_stamp",
+    "is_travelling_checkpoint",
     "parse_archive_index",
     "parse_certificate_file",
     "parse_index",
@@ -29,6 +30,7 @@ _CERTIFICATE: Final = re.compile(r"tsa\.([0-9a-f]{64})\.pem")
 _INDEX: Final = re.compile(r"index([1-9][0-9]?)\.([0-9a-f]{64})\.sha512")
 _INDEX_STAMP: Final = re.compile(r"index[1-9][0-9]?\.[1-9][0-9]?\.[0-9a-f]{64}\.tsr")
 _ENVELOPE: Final = re.compile(r"([a-z]+(?:\.[-a-z0-9]+)?)\.([0-9a-f]{64})\.dsse")
+_CHECKPOINT: Final = re.compile(r"([0-9a-f]{16})\.([0-9a-f]{64})\.checkpoint")
 _LINE: Final = re.compile(
     r"([0-9a-f]{128}) ([0-9a-f]{64}) (0|[1-9][0-9]{0,14}) ([-_./a-z0-9]{1,255})"
 )
@@ -69,8 +71,14 @@ class IndexLine:
 
 
 def stamp_file(stamped: str, number: int) -> str:
-    """Name a stamp over an envelope or an index; over any other file it lies under its name."""
+    """Name a stamp over an envelope, an index or a checkpoint of a bundle.
+
+    Over any other file it lies under its name.
+    """
     match = _ENVELOPE.fullmatch(stamped)
+    if match:
+        return attachment_file(f"{match[1]}.{number}", match[2], "tsr")
+    match = _CHECKPOINT.fullmatch(stamped)
     if match:
         return attachment_file(f"{match[1]}.{number}", match[2], "tsr")
     if is_index_file(stamped):
@@ -105,6 +113,11 @@ def is_index_stamp(file: str) -> bool:
     return _INDEX_STAMP.fullmatch(file) is not None
 
 
+def is_travelling_checkpoint(file: str) -> bool:
+    """Tell whether this is the name of a checkpoint that travels with a bundle (format §29.5)."""
+    return _CHECKPOINT.fullmatch(file) is not None
+
+
 def find_chain(file: str, data: bytes, files: Mapping[str, bytes]) -> StampedFile:
     """Find the stamps of a file among others, up to the first number that is missing."""
     names = [stamp_file(file, number) for number in range(1, limits.STAMPS + 1)]
@@ -121,7 +134,11 @@ def find_stamped(signed: Mapping[str, bytes], attached: Mapping[str, bytes]) -> 
         attached: its attachments.
     """
     targets = {file: data for file, data in signed.items() if file.endswith(".dsse")}
-    targets |= {file: data for file, data in attached.items() if is_index_file(file)}
+    targets |= {
+        file: data
+        for file, data in attached.items()
+        if is_index_file(file) or is_travelling_checkpoint(file)
+    }
     return [find_chain(file, targets[file], attached) for file in sorted(targets)]
 
 

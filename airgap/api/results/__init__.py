@@ -90,6 +90,7 @@ from airgap.api.results.timestamps import (
     SignatureThenDict,
     StampChainDict,
     StampDict,
+    StampedLedgerDict,
     TimestampDict,
 )
 from airgap.api.results.transfers import (
@@ -202,6 +203,7 @@ __all__ = [
     "SiteHoldsDict",
     "StampChainDict",
     "StampDict",
+    "StampedLedgerDict",
     "StatementDict",
     "StoredItemDict",
     "TimestampAuthorityDict",

@@ -165,6 +165,21 @@ class CurrentTrustDict(TypedDict):
     """The version of today's root."""
 
 
+class StampedLedgerDict(TypedDict):
+    """A checkpoint that travels with a bundle, signed by a recorder of today's root."""
+
+    file: str
+    """Its name among the attachments."""
+    origin: str
+    """The name of the ledger."""
+    entries: int
+    """How many entries the ledger had."""
+    root: str
+    """The root of the tree over them, in hex."""
+    proven: str | None
+    """By when that was so; None: no stamp counts."""
+
+
 class AsOfDict(TypedDict):
     """Three verdicts about a bundle."""
 
@@ -182,6 +197,8 @@ class AsOfDict(TypedDict):
     current_trust: CurrentTrustDict
     """By today's root."""
     stamps: list[StampChainDict]
-    """The stamps of each signature and index."""
+    """The stamps of each signature, index and checkpoint."""
+    ledgers: list[StampedLedgerDict]
+    """The checkpoints of ledgers that travel with the bundle."""
     missing_certificates: list[str]
     """The SHA-256 of each certificate of the root's authorities that does not lie there."""

@@ -31,6 +31,10 @@ def as_of_lines(data: Mapping[str, Any]) -> Iterator[str]:
     if today["reason"]:
         yield ClaimLine(f"  {today['reason']}")
     yield from chain_lines(data["stamps"])
+    for ledger in data["ledgers"]:
+        entries = count_text(ledger["entries"], "entry", "entries")
+        proven = f" by {ledger['proven']}" if ledger["proven"] else "; no stamp says when"
+        yield f"the ledger {ledger['origin']} had {entries}{proven}"
     for digest in data["missing_certificates"]:
         yield f"certificate {digest} is not beside the bundle: airgap timestamp --certificate FILE"
     yield f"bundle {data['bundle']}"

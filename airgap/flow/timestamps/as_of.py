@@ -4,29 +4,32 @@ No import uses this.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.errors import AirgapError, MissingError, UsageError
 from airgap.flow.admission.policy import require_root
-from airgap.flow.bundle.open_to_sign import BundleToSign, UnnamedBundleError, open_to_sign
+from airgap.flow.bundle.open_to_sign import UnnamedBundleError, open_to_sign
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import Location, StandardInput
 from airgap.flow.timestamps.digests import find_damage
 from airgap.flow.timestamps.stampable import Stampable, StampedBundle, open_stamped_bundle
 from airgap.format import limits, stamp_files
+from airgap.format.checkpoint import Checkpoint
+from airgap.format.ledger_view import decode_view
 from airgap.format.root import Root, SignedRoot
 from airgap.signing import time_stamps, trust
 from airgap.signing.as_of import Authenticity, accept_older_roots, judge_authenticity
+from airgap.signing.checkpoints import verify_checkpoint
 from airgap.signing.stamp_chains import JudgedChain, judge_chain
 from airgap.signing.time_stamps import Authorities
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
 from airgap.times import format_time
 
-__all__ = ["AsOfRequest", "AsOfResult", "judge_stamps", "verify_as_of"]
+__all__ = ["AsOfRequest", "AsOfResult", "StampedLedger", "judge_stamps", "verify_as_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,23 @@ class AsOfRequest:
     ``roots`` are files of older roots, ``fingerprints`` those of roots that a person relies on.
     """
 
-    source: Location
+    sources: Sequence[Location]
+    """Where the bundle is: one location, or several volumes of it."""
     at: int
     roots: Sequence[Path] = ()
     fingerprints: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StampedLedger:
+    """A checkpoint beside a bundle: how long a ledger was, and by when that was so.
+
+    ``proven`` is in seconds since 1970; None: no stamp counts.
+    """
+
+    file: str
+    checkpoint: Checkpoint
+    proven: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,8 @@ class AsOfResult:
     recipients: int | None = None
     """Of a sealed bundle: the verdicts are about its index; what is inside was not looked at."""
     chains: tuple[JudgedChain, ...] = ()
+    ledgers: tuple[StampedLedger, ...] = ()
+    """Checkpoints that travel with the bundle, if a recorder of today's root signed them."""
     missing_certificates: tuple[bytes, ...] = field(default=())
 
     @property
@@ -76,7 +94,7 @@ def verify_as_of(request: AsOfRequest, connector: Connector) -> AsOfResult:
         MissingError, CorruptError: there is no bundle, or its manifest is damaged.
         StorageError, TransportError: it cannot be read.
     """
-    if isinstance(request.source, StandardInput):
+    if any(isinstance(source, StandardInput) for source in request.sources):
         raise UsageError(
             "Standard input cannot be verified as of a time.", "Give a depot or a .airgap file."
         )
@@ -87,13 +105,8 @@ def verify_as_of(request: AsOfRequest, connector: Connector) -> AsOfResult:
             f" {format_time(now)}): which keys are revoked until then is not known.",
             "Give a time that has passed. If the clock is wrong, set it.",
         )
-    with _open(request.source, connector) as candidate:
-        if candidate.reader.stock_archive:
-            raise UsageError(
-                f"{request.source} has no time stamps: it is an archive for stock BentoML.",
-                "Give the bundle in a depot or a .airgap file.",
-            )
-        stampable = open_stamped_bundle(candidate, connector)
+    with _open(request.sources, connector) as stampable:
+        candidate = stampable.candidate
         candidates = [*_read_roots(stampable), *map(_read_root, request.roots)]
         chains, authorities = judge_stamps(stampable, root.value, now)
         proven = {chain.file: chain.proven for chain in chains}
@@ -111,21 +124,64 @@ def verify_as_of(request: AsOfRequest, connector: Connector) -> AsOfResult:
             root.value,
             sealed.recipients if (sealed := candidate.manifest.sealed) else None,
             tuple(chains),
+            tuple(_read_ledgers(stampable, root.value, proven)),
             tuple(authorities.missing),
         )
 
 
 @contextmanager
-def _open(source: Location, connector: Connector) -> Iterator[BundleToSign]:
-    """Open the bundle that is meant: never the newest of several."""
+def _open(sources: Sequence[Location], connector: Connector) -> Iterator[StampedBundle]:
+    """Open the bundle that is meant: never the newest of several. Volumes are read as one."""
     with ExitStack() as stack:
-        try:
-            candidate = stack.enter_context(open_to_sign(source, connector))
-        except UnnamedBundleError as error:
+        candidates = []
+        for source in sources:
+            try:
+                candidate = stack.enter_context(open_to_sign(source, connector))
+            except UnnamedBundleError as error:
+                raise UsageError(
+                    error.message,
+                    "Name the one you want: DEPOT#ID, with all 64 digits.",
+                    error.details,
+                ) from error
+            if candidate.reader.stock_archive:
+                raise UsageError(
+                    f"{source} has no time stamps: it is an archive for stock BentoML.",
+                    "Give the bundle in a depot or a .airgap file.",
+                )
+            candidates.append(candidate)
+        bundles = sorted({candidate.bundle for candidate in candidates})
+        if len(bundles) > 1:
             raise UsageError(
-                error.message, "Name the one you want: DEPOT#ID, with all 64 digits.", error.details
-            ) from error
-        yield candidate
+                f"The locations have {len(bundles)} different bundles.",
+                "Give the volumes of one bundle, or one location.",
+                bundles,
+            )
+        first, *others = [open_stamped_bundle(candidate, connector) for candidate in candidates]
+        yield _combine(first, others)
+
+
+def _combine(first: StampedBundle, others: Sequence[StampedBundle]) -> StampedBundle:
+    """Read what lies beside the manifest on all volumes; of two files of a name, the first."""
+    stampables = (*reversed(others), first)
+    return StampedBundle(
+        first.candidate,
+        first.connector,
+        {file: data for one in stampables for file, data in one.signed.items()},
+        {file: data for one in stampables for file, data in one.attached.items()},
+        [other.candidate.reader.packs for other in others],
+    )
+
+
+def _read_ledgers(
+    stampable: StampedBundle, root: Root, proven: Mapping[str, int | None]
+) -> Iterator[StampedLedger]:
+    """Yield the checkpoints that travel with the bundle; what nobody known signed is left out."""
+    for file, data in sorted(stampable.attached.items()):
+        if stamp_files.is_travelling_checkpoint(file):
+            with suppress(AirgapError):
+                note, _ = decode_view(data)
+                point, _ = verify_checkpoint(note, root.signers("recorder"), file)
+                yield StampedLedger(file, point, proven.get(file))
 
 
 def judge_stamps(

@@ -69,6 +69,16 @@ def describe_as_of(result: AsOfResult) -> dict[str, Any]:
             "root_version": result.root.version,
         },
         "stamps": _describe_chains(result.chains, result.bundle),
+        "ledgers": [
+            {
+                "file": ledger.file,
+                "origin": ledger.checkpoint.origin,
+                "entries": ledger.checkpoint.size,
+                "root": ledger.checkpoint.root.hex(),
+                "proven": None if ledger.proven is None else format_time(ledger.proven),
+            }
+            for ledger in result.ledgers
+        ],
         "missing_certificates": [digest.hex() for digest in result.missing_certificates],
     }
 

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
-from airgap.errors import AirgapError, ConflictError, CorruptError
+from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.flow.progress import Progress
 from airgap.flow.timestamps.stampable import StampedBundle
 from airgap.format import layout, limits
@@ -16,6 +17,8 @@ from airgap.format.stamp_files import (
 )
 
 __all__ = ["add_index", "find_damage"]
+
+_ABSENT: Final = MissingError("A pack is missing.", "Copy it from its source again.")
 
 
 def add_index(stampable: StampedBundle, progress: Progress) -> str:
@@ -76,23 +79,32 @@ def _small_lines(stampable: StampedBundle) -> Iterator[IndexLine]:
 def _read_packs(
     stampable: StampedBundle, progress: Progress, report: Callable[[str], object] | None = None
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of each whole pack; what is wrong with one is reported, or raised."""
+    """Yield name and bytes of each whole pack, from the first volume that has it whole.
+
+    What is wrong with one is reported, or raised: that it is damaged rather than missing.
+    """
     packs = stampable.candidate.manifest.packs
+    errors: dict[int, AirgapError] = dict.fromkeys(range(len(packs)), _ABSENT)
     progress.begin("checking", sum(pack.size for pack in packs))
     try:
-        for index, data in stampable.candidate.reader.packs.read_packs(packs, range(len(packs))):
-            name, error = layout.pack_name(packs[index].digest), None
-            if isinstance(data, AirgapError):
-                error = data
-            elif hashlib.sha256(data).digest() != packs[index].digest:
-                error = CorruptError(f"{name} is damaged.", "Copy it from its source again.")
-            else:
-                yield name, bytes(data)
-            progress.advance(packs[index].size)
-            if error is not None:
-                if report is None:
-                    raise error
-                report(error.message)
+        for source in (stampable.candidate.reader.packs, *stampable.volumes):
+            for index, data in source.read_packs(packs, frozenset(errors)):
+                name = layout.pack_name(packs[index].digest)
+                if isinstance(data, AirgapError):
+                    if not isinstance(errors[index], CorruptError):
+                        errors[index] = data
+                elif hashlib.sha256(data).digest() != packs[index].digest:
+                    errors[index] = CorruptError(
+                        f"{name} is damaged.", "Copy it from its source again."
+                    )
+                else:
+                    del errors[index]
+                    progress.advance(packs[index].size)
+                    yield name, bytes(data)
+        for error in errors.values():
+            if report is None:
+                raise error
+            report(error.message)
     finally:
         progress.end()
 

@@ -1,12 +1,13 @@
 """What is stamped, and where its stamps lie: a bundle with its attachments, or a checkpoint."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from airgap.carrier.port import PackSource
 from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import read_small
@@ -79,6 +80,8 @@ class StampedBundle:
     connector: Connector
     signed: Mapping[str, bytes]
     attached: dict[str, bytes]
+    volumes: Sequence[PackSource] = ()
+    """Where further packs of it are, if it comes on several volumes."""
 
     @property
     def location(self) -> str:

@@ -12,11 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import airgap
+from airgap.errors import CorruptError, MissingError, UsageError
 from airgap.format.root import Root
 from airgap.format.site_rules import Recipient, SiteRules, TimestampAuthority
 from airgap.sealing import identity_files
 from tests.servers.scripted import Request, Scripted, reply
-from tests.support import stores
+from tests.support import refusals, stores
 from tests.support.recorded_site import make_recorded_site
 from tests.support.sides import Side
 from tests.support.signers import (
@@ -29,6 +30,7 @@ from tests.support.signers import (
     write_root,
 )
 from tests.support.stamp_authority import YEAR, StampAuthority
+from tests.support.typed_dicts import find_problems
 
 TSA = StampAuthority("Site", end=100 * YEAR, years=120)
 OTHER = StampAuthority("Other", end=100 * YEAR, years=120)
@@ -465,7 +467,6 @@ def test_where_it_cannot_work_is_said(
     top: Path, ward: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     depot = top / "depot"
-    assert ward.run("verify", depot, depot, "--as-of", "2020-01-01").code == 2
     assert ward.run("verify", "-", "--as-of", "2020-01-01").code == 2
     future = ward.run("verify", depot, "--as-of", "2090-01-01")
     assert future.code == 2
@@ -477,3 +478,64 @@ def test_where_it_cannot_work_is_said(
 
     assert ran.code == 3
     assert "bento-airgap[timestamps]" in ran.err
+
+
+def test_volumes_are_judged_together_as_of_a_time(top: Path, ward: Side, tsa: str) -> None:
+    words = ("--tsa", tsa, "--certificate", top / "tsa.pem")
+    assert ward.run("timestamp", top / "depot", *words).code == 0
+    volume, other = top / "depot", top / "other"
+    shutil.copytree(volume, other)
+    pack = next(volume.rglob("*.pack"))
+    pack.unlink()
+    next(other.rglob("builder.1.*.tsr")).unlink()
+
+    alone = ward.run("verify", volume, "--as-of", now(), "--json")
+    assert alone.code == CorruptError.exit_code
+    both = ward.run("verify", volume, other, "--as-of", now(), "--json")
+    assert both.code == 0, both.err
+    assert [both.json[part]["verdict"] for part in ("intact", "authentic")] == [True, True]
+    with ward.here():
+        judged = airgap.verify_as_of(volume, int(time.time()), volumes=[other])
+    assert judged["intact"]["verdict"]
+    asked = ("verify", volume, top / "second", "--as-of", now())
+    refusals.expect_refusal(ward, *asked, error=MissingError)
+    stores.add_model(Side(top / "side"), "ranker:v2", {"weights.bin": b"2"})
+    exported = ("export", "--model", "ranker:v2", "-o", top / "second", "--key", top / "bob.key")
+    assert Side(top / "side").run(*exported).code == 0
+    refusals.expect_refusal(ward, *asked, error=UsageError)
+    assert list(find_problems(judged, airgap.results.AsOfDict)) == []
+
+
+def test_stamps_over_a_checkpoint_that_travels_say_when_a_ledger_was_so_long(
+    top: Path, ward: Side, tsa: str
+) -> None:
+    side, depot = Side(top / "side"), top / "travels"
+    ray = write_key(top, "ray")
+    words = ("export", "--model", "ranker:v1", "-o", depot, "--key", top / "bob.key")
+    exported = side.run(*words, "--audience", "ward", "--recorder-key", ray)
+    assert exported.code == 0, exported.err
+    root = replace(make_site_root(2), created_at=1002)
+    recorder = make_root(recorder=team("ray"))
+    root = replace(
+        root,
+        keys=tuple(sorted({*root.keys, *recorder.keys}, key=lambda key: key.id)),
+        roles={**root.roles, "recorder": recorder.roles["recorder"]},
+    )
+    write_root(top / "next/root.msgpack", root, "ann")
+    assert ward.run("trust", "update", top / "next/root.msgpack").code == 0
+
+    by = ("--tsa", tsa, "--certificate", top / "tsa.pem", "--json")
+    stamped = ward.run("timestamp", depot, *by)
+
+    assert stamped.code == 0, stamped.err
+    (checkpoint,) = depot.glob("bundles/*/*.checkpoint")
+    origin, key, _ = checkpoint.name.split(".")
+    assert f"{origin}.1.{key}.tsr" in {one["file"] for one in stamped.json["added"]}
+    judged = ward.run("verify", depot, "--as-of", now(), "--json")
+    assert judged.code == 0, judged.err
+    (ledger,) = judged.json["ledgers"]
+    assert ledger["origin"] == f"airgap/ward/{origin}"
+    assert (ledger["entries"], ledger["file"]) == (2, checkpoint.name)
+    assert ledger["proven"]
+    said = ward.run("verify", depot, "--as-of", now()).out
+    assert f"the ledger airgap/ward/{origin} had 2 entries by {ledger['proven']}" in said
