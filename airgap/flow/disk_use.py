@@ -7,7 +7,7 @@ is its use; the peak of a file system is the largest sum of the uses of one step
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from airgap.disk.mounts import Mount, find_mount
 from airgap.disk.os_errors import translate_errors
@@ -28,6 +28,9 @@ __all__ = [
     "sum_by_file_system",
     "written_text",
 ]
+
+_MEDIA: Final = (Path("/media"), Path("/run/media"), Path("/mnt"))
+"""Where systems mount media, each in a folder of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,19 @@ def note_peaks(peaks: Sequence[Peak], progress: Progress) -> None:
     for peak in peaks:
         place = _name_file_system(peak.folder, peak.mount, peak.free)
         progress.note(f"Writing to {place}. Peak disk use: {_size_text(peak)}.")
+        if _is_unmounted(peak):
+            progress.note(
+                f"NOTE: no medium is mounted at {peak.folder}; it lies on the file system of"
+                f" {peak.mount.folder if peak.mount else '/'}."
+            )
+
+
+def _is_unmounted(peak: Peak) -> bool:
+    """Tell whether a folder is where media are mounted, and none is: a stick was forgotten."""
+    return peak.mount is not None and any(
+        peak.folder.is_relative_to(top) and not Path(peak.mount.folder).is_relative_to(top)
+        for top in _MEDIA
+    )
 
 
 def peak_text(peak: Peak) -> str:
