@@ -15,6 +15,7 @@ from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, CorruptError, MissingError, StorageError, UsageError
 from airgap.flow.archive import check_bundle, results
 from airgap.flow.archive.check_bundle import BundleCheck, KnownRoots
+from airgap.flow.archive.check_records import check_programs, check_records
 from airgap.flow.archive.choose_packs import EarlierChecks, ShardPacks, choose_packs
 from airgap.flow.archive.mend import Mender
 from airgap.flow.archive.read_packs import read_packs
@@ -267,12 +268,22 @@ class _Check:
                 )
                 for pack in contradicted
             ]
+        survey.problems += self._check_records(survey.bundles)
         if not survey.bundles:
             raise MissingError(
                 f"{self._depot.location} has no bundle.",
                 "Give the folder that contains 'bundles' and 'packs'.",
             )
         return survey
+
+    def _check_records(self, bundles: Sequence[bytes]) -> list[CheckProblem]:
+        """Check what the archive says of the bundles in the shard, and the programs beside."""
+        request, root = self._request, self._pinned.value if self._pinned else None
+        present = (bundle.hex() for bundle in bundles)
+        problems = check_records(self._depot, request.shard, root, present, self._now)
+        if request.shard.takes(_ROOTS_UNIT):
+            problems += check_programs(self._depot)
+        return problems
 
     def _read_roots(self) -> tuple[list[SignedRoot], list[CheckProblem]]:
         try:
@@ -426,8 +437,6 @@ class _Check:
     def _makes(self, test: ArchiveTest) -> bool:
         if test == "signatures":
             return self._pinned is not None
-        if test == "records":
-            return False
         return test != "stamps" or self._with_stamps
 
     def _keep(
