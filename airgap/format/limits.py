@@ -140,7 +140,7 @@ REFERENCE_CHARACTERS = 255
 
 # What a report for auditors has at most (format §38.1).
 AUDIT_LEDGERS = 16
-AUDIT_ENTRIES = 200_000  # of all ledgers together
+AUDIT_ENTRIES = 100_000  # of all ledgers together
 AUDIT_RECEIPTS = 100_000
 AUDIT_PROOFS = 1_000  # entries that have a proof of their own in the evidence folder
 

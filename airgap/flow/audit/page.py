@@ -5,14 +5,14 @@ It is made of the same plain data that programs read (format §38.3), and adds n
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from airgap.flow.audit.elements import Content, Html, element, escape, join, table, void
 from airgap.flow.audit.exceptions import KINDS
-from airgap.printable import count_text, size_text
+from airgap.printable import count_text, series_text, size_text
 
 __all__ = ["render_page"]
 
@@ -283,7 +283,7 @@ def _render_times(report: Report) -> Iterator[Content]:
                 _bundle(one["bundle"]),
                 _lines(join([f"{claim['what']} ", _time(claim["at"])]) for claim in one["claimed"]),
                 _time(one["stamped"]),
-                ", ".join(one["index"]) or "—",
+                _keep_whole(one["index"]),
                 _refs(one["evidence"]),
             ],
         )
@@ -336,19 +336,21 @@ def _render_rules(report: Report) -> Iterator[Content]:
             [
                 _bundle(one["bundle"]),
                 *(_result(one["results"][number]) for number in numbers),
+                _lines(_list_reasons(one["results"], numbers)),
             ],
         )
         for one in bundles
     ]
-    columns = ["Bundle", *(f"Rule {number}" for number in numbers)]
+    columns = ["Bundle", *(f"Rule {number}" for number in numbers), "Why"]
     yield _table_or_none("Rules", columns, rows, "cols-rules")
+    known = {one["key"] for one in report["people"]}
     signatures = [
         (
             None,
             [
                 _bundle(one["bundle"]),
                 f"{signature['role']}{_suffix(signature)}",
-                join([signature["person"] or "", " ", _key(signature["key"])]),
+                join([signature["person"] or "", " ", _key(signature["key"], known)]),
                 "counts" if signature["counts"] else _alert(signature["problem"]),
                 _time(signature["stamped"]),
                 _refs(signature["evidence"]),
@@ -501,6 +503,11 @@ def _table_or_none(
     return table(caption, columns, rows, class_) if rows else element("p", "None.")
 
 
+def _keep_whole(texts: Sequence[str]) -> Html:
+    """Return texts that a line may be broken between, and not within."""
+    return join((element("span", text, class_="keep") for text in texts), ", ") or escape("—")
+
+
 def _time(at: str | None) -> Html:
     """Return a time, which is never broken in two; a dash for none."""
     return escape("—") if at is None else element("time", at, datetime=at)
@@ -522,9 +529,10 @@ def _bundle(bundle: str) -> Html:
     return element("a", digits, href=f"#b-{bundle}")
 
 
-def _key(key_id: str) -> Html:
-    digits = element("code", key_id[:_KEY_DIGITS], class_="id")
-    return element("a", digits, href=f"#k-{key_id}")
+def _key(key_id: str, known: Collection[str]) -> Html:
+    """Return the first digits of a key id, which lead to whose it is, if a root names it."""
+    digits = element("code", key_id[:_KEY_DIGITS] or "—", class_="id")
+    return element("a", digits, href=f"#k-{key_id}") if key_id in known else digits
 
 
 def _code(text: str) -> Html:
@@ -599,15 +607,25 @@ def _revoked(person: Report) -> Content:
     if not person["revoked"]:
         return "in force"
     since = person["revoked_since"]
-    return _alert(f"revoked, {f'since {since}' if since else 'it is not said since when'}")
+    if since is None:
+        return _alert("revoked; it is not said since when")
+    return element("span", "▲ revoked, since ", _time(since), class_="alert")
 
 
 def _result(result: Report) -> Html:
     if result["result"] == "no":
-        return element("span", f"NO: {result['reason']}", class_="no")
-    word = "yes" if result["result"] == "yes" else "—"
-    reason = result["reason"]
-    return element("span", word, element("span", f" {reason}", class_="soft") if reason else "")
+        return element("span", "NO", class_="no")
+    return escape("yes" if result["result"] == "yes" else "—")
+
+
+def _list_reasons(results: Report, numbers: Sequence[str]) -> Iterator[str]:
+    """Yield why a rule is broken, or was not checked; rules with the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for number in numbers:
+        if results[number]["reason"]:
+            reasons.setdefault(results[number]["reason"], []).append(number)
+    for reason, broken in reasons.items():
+        yield f"{series_text(broken)}: {reason}"
 
 
 def _suffix(signature: Report) -> str:

@@ -41,7 +41,20 @@ _IMPORTS: Final = frozenset(
     {"trusted", "imported", "waived", "unsigned", "incomplete", "refused", "receipt-made"}
 )
 _EXPORTS: Final = frozenset(
-    {"exported", "signed", "waiver-written", "receipt-accepted", "sealed", "deleted", "timestamped"}
+    {
+        "exported",
+        "signed",
+        "approved",
+        "rejected",
+        "waiver-written",
+        "receipt-accepted",
+        "sealed",
+        "deleted",
+        "timestamped",
+        "archived",
+        "held",
+        "released",
+    }
 )
 
 

@@ -41,6 +41,7 @@ from airgap.flow.audit.report import make_report
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location, StandardInput
 from airgap.format import intoto, limits
+from airgap.times import format_time
 from airgap.version import __version__
 
 __all__ = ["AuditRequest", "AuditResult", "read_clock", "run_audit"]
@@ -83,13 +84,19 @@ def run_audit(request: AuditRequest, connector: Connector = LOCAL) -> AuditResul
 
     Raises:
         ConfigurationError: no root says whom to trust.
-        UsageError: there is too much to read, or standard input was named.
+        UsageError: there is too much to read, standard input was named, or the time is to come.
         NotTrustedError, CorruptError, MissingError: a ledger or a root is not what it should be.
         ConflictError: the folder for evidence is not empty.
         StorageError, TransportError: something cannot be read or written.
     """
     if any(isinstance(source, StandardInput) for source in request.sources):
         raise UsageError("Standard input cannot be audited.", "Give a depot or a .airgap file.")
+    if request.now > read_clock():
+        raise UsageError(
+            f"The time {format_time(request.now)} is in the future: what happens until then is not"
+            " known.",
+            "Give a time that has passed. If this machine's clock is wrong, set it.",
+        )
     with _open_evidence(request.evidence) as files:
         material, commands = _read_material(request, connector, files)
         citations = Citations(files, limits.AUDIT_PROOFS)
