@@ -11,6 +11,7 @@ import pytest
 from airgap.errors import ConfigurationError, CorruptError, MissingError, UsageError
 from airgap.format import envelope as dsse
 from airgap.format import layout, limits
+from airgap.format.receipt import encode_receipt
 from tests.integration.audit.conftest import Audited
 from tests.integration.audit.test_report import PageReader, run_command
 from tests.support import receipts
@@ -93,9 +94,7 @@ def test_a_receipt_that_nobody_of_the_site_signed_is_an_exception(
 ) -> None:
     folder = site.top / "receipts"
     raw = json.loads((folder / "v5.receipt.json").read_bytes())
-    forged = receipts.sign_receipt(
-        receipts.encode_receipt(receipts.make_receipt()), private_key("mallory")
-    )
+    forged = receipts.sign_receipt(encode_receipt(receipts.make_receipt()), private_key("mallory"))
     (folder / "forged.receipt.json").write_bytes(forged)
     (folder / "torn.receipt.json").write_bytes(b"{")
     assert raw["signatures"]
