@@ -529,10 +529,10 @@ def _bundle(bundle: str) -> Html:
     return element("a", digits, href=f"#b-{bundle}")
 
 
-def _key(key_id: str, known: Collection[str]) -> Html:
+def _key(key_id: str, people: Collection[str]) -> Html:
     """Return the first digits of a key id, which lead to whose it is, if a root names it."""
     digits = element("code", key_id[:_KEY_DIGITS] or "—", class_="id")
-    return element("a", digits, href=f"#k-{key_id}") if key_id in known else digits
+    return element("a", digits, href=f"#k-{key_id}") if key_id in people else digits
 
 
 def _code(text: str) -> Html:
