@@ -249,14 +249,14 @@ def check_manifest(m):  # §4; returns digest, size and blocks of each pack
     good = len(m["items"]) <= 10**4 and len(entries) <= 2 * 10**6 and uses <= 5 * 10**6
     need(good and len(counts) <= 10**6 and len(lengths) <= 25 * 10**5, "manifest: a limit of §2.3")
     kinds = {item["kind"] for item in m["items"]}
-    reader = 2 if {"completes", "labels", *DESCRIPTIONS} & {*m, *kinds} else 1
-    reader = 3 if "sealed" in m else reader
+    reader = 3 if "sealed" in m else 1 + bool({"completes", "labels", *DESCRIPTIONS} & {*m, *kinds})
     need(m["reader"] <= reader, f"manifest: why it has reader {m['reader']}", "policy")
     tags = [(KINDS.index(item["kind"]), item["name"], item["version"]) for item in m["items"]]
     good = m["reader"] == reader and m.get("labels") != {} and is_set(tags)
     need(good and not ("completes" in m and m["sequence"]), "manifest: reader, labels, or items")
-    if "sealed" in m:  # §34.3: it says no more than it must
-        said = [m["items"], m["sequence"], m["expires_at"], {"completes", "labels"} & {*m}]
+    if one := m.get("sealed"):  # §34.3: it says no more than it must, and hides no recipient
+        odd = one["seal"][: 2**16].split(b"\n--- ")[0].count(b"\n-> ") != one["recipients"]
+        said = [m["items"], m["sequence"], m["expires_at"], {"completes", "labels"} & {*m}, odd]
         begins = [[(0, 0, min(1024, size), range(n, n + 1))] for n, (_, size, _) in enumerate(plan)]
         good = not any(said) and m["channel"] == "sealed" and len(lengths) == len(plan)
         need(good and [blocks for *_, blocks in plan] == begins, "an index that says too much")

@@ -7,7 +7,7 @@ import click
 from airgap.cli.events import make_event_sink, syslog_option, warn_root
 from airgap.cli.help import HelpCommand
 from airgap.cli.lines.checks import find_exit_code, list_counts, list_refusals
-from airgap.cli.output import Result, jobs_option, reports
+from airgap.cli.output import Result, identity_option, jobs_option, reports
 
 
 @click.command(cls=HelpCommand)
@@ -52,6 +52,7 @@ from airgap.cli.output import Result, jobs_option, reports
 @click.option(
     "--once", is_flag=True, help="Check once, and exit with the code of the worst verdict."
 )
+@identity_option
 @jobs_option
 @syslog_option
 @reports
@@ -65,6 +66,7 @@ def command(  # noqa: PLR0913  (options)
     interval: float,
     time_limit: float,
     once: bool,
+    identities: tuple[str, ...],
     jobs: int | None,
     syslog: str | None,
 ) -> Result:
@@ -86,7 +88,9 @@ def command(  # noqa: PLR0913  (options)
     state = (state or default_state(folder)).absolute()
     move_done = move_done.absolute() if move_done else None
     warn_root()
-    options = WatchOptions(folder, state, move_done, hold, settle, interval, jobs, time_limit, once)
+    options = WatchOptions(
+        folder, state, move_done, hold, settle, interval, jobs, time_limit, once, identities
+    )
     watch = Watch(options, make_event_sink(syslog))
     data = {"state": str(state), "stopped": True}
     with stop_on_signals(watch):

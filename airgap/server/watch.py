@@ -24,6 +24,7 @@ from airgap.flow import config
 from airgap.flow.admission import policy
 from airgap.flow.bundle.completeness import Completeness
 from airgap.format import layout, names
+from airgap.sealing.identity_files import read_identities
 from airgap.server.done_folder import DoneFolder, locate_done_folder
 from airgap.server.intake.daemon import lock_state
 from airgap.server.intake.discovery import (
@@ -67,6 +68,8 @@ class WatchOptions:
     jobs: int | None
     time_limit: float = TIME_LIMIT
     once: bool = False
+    identities: Sequence[str] = ()
+    """What opens sealed bundles: files, or descriptors as ``fd:N``. They are read once."""
 
 
 def default_state(folder: Path) -> Path:
@@ -285,17 +288,18 @@ class Watch:
         done = None
         if options.move_done is not None:
             done = locate_done_folder(options.folder, options.move_done)
+        identities = read_identities(options.identities)
         self._options = options
         self._lock = lock_state(options.state)
         self._reported: list[Mapping[str, Any]] = []
         self._sink = sink
         self._events = EventLog(options.state, self._report)
-        self._worker = Worker(options.jobs, (self._lock,), options.time_limit)
+        self._worker = Worker(options.jobs, (self._lock,), options.time_limit, identities)
         self._intake = Intake(
             WatchedFolder(options.folder, options.state, done),
             run or self._worker.run,
             self._events,
-            IntakeOptions(options.hold, options.settle),
+            IntakeOptions(options.hold, options.settle, identities=identities),
         )
         self._stop_requested = False
         self._wake_writer: int | None

@@ -26,7 +26,7 @@ from airgap.format.seal import decode_seal, encode_seal
 from airgap.sealing import identity_files
 from airgap.sealing.age_file import AgePayloadError, decrypt, encrypt
 from airgap.sealing.age_keys import generate_identity
-from tests.support import refusals, sealing, signers, stores
+from tests.support import refusals, sealing, second_verifier, signers, stores
 from tests.support.faults import Fault, Launcher
 from tests.support.sealing import SECRETS, SealedSite
 from tests.support.sides import Side
@@ -233,6 +233,9 @@ def test_an_index_does_not_hide_a_recipient(ward: SealedSite, depot: Path, isola
     message = "names 1 recipients, and its seal has 2"
     expect_refused(ward, isolated, depot, CorruptError, message)
     assert message in isolated.run("verify", depot).err
+    root = ward.top / f"pinned-{ward.isolated.top.name}" / "root.msgpack"
+    fingerprint = f"SHA256:{hashlib.sha256(root.read_bytes()).hexdigest()}"
+    assert second_verifier.verify(depot, root, fingerprint)[0] == CorruptError.kind
 
 
 def test_a_sealed_bundle_inside_a_sealed_one_is_refused(

@@ -6,7 +6,7 @@ import click
 
 from airgap.cli.events import make_event_sink, syslog_option, warn_root
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, reports
+from airgap.cli.output import Result, identity_option, reports
 
 
 @click.command(cls=HelpCommand)
@@ -24,9 +24,12 @@ from airgap.cli.output import Result, reports
     is_flag=True,
     help="Check the config file, print its effect, and exit.",
 )
+@identity_option
 @syslog_option
 @reports
-def dropbox(*, config_file: Path, only_check: bool, syslog: str | None) -> Result:
+def dropbox(
+    *, config_file: Path, only_check: bool, identities: tuple[str, ...], syslog: str | None
+) -> Result:
     """Receive bundles over FTP and FTPS, verify them, and import or hold them.
 
     Accounts can deliver files and do nothing else. SIGTERM and Ctrl-C stop the server; the next
@@ -43,7 +46,7 @@ def dropbox(*, config_file: Path, only_check: bool, syslog: str | None) -> Resul
         data = {"config": str(config_file), "fit": True, "does": description}
         return Result(data, description)
     warn_root()
-    box = DropBox(settings, make_event_sink(syslog))
+    box = DropBox(settings, make_event_sink(syslog), identities=identities)
     with stop_on_signals(box):
         box.serve()
     quiet = click.get_current_context().obj["quiet"]

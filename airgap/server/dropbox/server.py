@@ -3,6 +3,7 @@
 import logging
 import os
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 from airgap.disk import locks
 from airgap.errors import AirgapError
 from airgap.flow.admission import policy
+from airgap.sealing.identity_files import read_identities
 from airgap.server.dropbox.folders import DropFolders, Retention
 from airgap.server.dropbox.listener import make_listeners, make_tls_context
 from airgap.server.dropbox.open_uploads import OpenUploads
@@ -46,9 +48,15 @@ class DropBox:
     """A ``Daemon``: serves until it is stopped."""
 
     def __init__(
-        self, settings: DropBoxSettings, sink: EventSink, run: Runner | None = None
+        self,
+        settings: DropBoxSettings,
+        sink: EventSink,
+        run: Runner | None = None,
+        identities: Sequence[str] = (),
     ) -> None:
         """Listen on all ports; sessions begin with ``serve``. ``run`` replaces the worker.
+
+        ``identities``, files or descriptors as ``fd:N``, open sealed bundles; they are read once.
 
         Raises:
             ConfigurationError: a port, the certificate or this machine's root cannot be used.
@@ -56,6 +64,7 @@ class DropBox:
             StorageError: the folders cannot be created.
         """
         check_settings(settings)
+        secrets = read_identities(identities)
         self._lock = lock_state(settings.state)
         uploads = OpenUploads()
         quotas = {user.name: Quota(user.max_bytes, user.max_files) for user in settings.users}
@@ -63,12 +72,12 @@ class DropBox:
         folders = DropFolders(settings.state, quotas, uploads, retention)
         self._events = EventLog(settings.state, sink)
         self._work_lock = os.open(settings.state / "working.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        self._worker = Worker(settings.jobs, (self._work_lock,), settings.import_seconds)
+        self._worker = Worker(settings.jobs, (self._work_lock,), settings.import_seconds, secrets)
         self._intake = Intake(
             folders,
             run or self._worker.run,
             self._events,
-            IntakeOptions(settings.hold, settings.settle, settings.keep_unfinished),
+            IntakeOptions(settings.hold, settings.settle, settings.keep_unfinished, secrets),
         )
         self._stopping, self._wake, self._stop_requested = Event(), Event(), False
         self._password_pool = ThreadPoolExecutor(2, thread_name_prefix="passwords")

@@ -1,28 +1,31 @@
 """Checks a delivered bundle: is it admitted, and has all of it arrived?"""
 
-import os
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from airgap.errors import AirgapError
 from airgap.flow.admission import policy
 from airgap.flow.bundle import completeness
 from airgap.flow.bundle.completeness import Completeness, CutOffError
 from airgap.flow.location.location import ArchiveFile, LocalDepot
+from airgap.sealing.age_keys import AgeIdentity
 from airgap.server.intake import decisions
 from airgap.server.intake.decisions import CandidateState, Incomplete, Postponed, Ready
 
 __all__ = ["check_bundle"]
 
-_IDENTITY: Final = "AIRGAP_IDENTITY"
-
 
 def check_bundle(
-    location: LocalDepot | ArchiveFile, expected: Completeness | None = None
+    location: LocalDepot | ArchiveFile,
+    expected: Completeness | None = None,
+    identities: Sequence[AgeIdentity] = (),
 ) -> tuple[CandidateState, Completeness | None]:
-    """Admit a bundle, unless ``expected`` shows that it was, and check which packs are missing."""
+    """Admit a bundle, unless ``expected`` shows that it was, and check which packs are missing.
+
+    The ``identities`` open sealed ones; without them, such a bundle has no number and no age.
+    """
     try:
-        expected = expected or completeness.look(location, _load_policy())
+        expected = expected or completeness.look(location, _load_policy(identities))
         missing = completeness.lacking(location.path, expected)
     except _PolicyError as error:
         return Postponed(error.cause), None
@@ -43,14 +46,8 @@ class _PolicyError(Exception):
         self.cause = cause
 
 
-def _list_identities() -> tuple[str, ...]:
-    """Return the identity files that the commands use; descriptors are for those alone."""
-    sources = os.environ.get(_IDENTITY, "").split()
-    return tuple(source for source in sources if not source.startswith("fd:"))
-
-
-def _load_policy() -> policy.AdmissionPolicy:
+def _load_policy(identities: Sequence[AgeIdentity]) -> policy.AdmissionPolicy:
     try:
-        return replace(policy.load(identities=_list_identities()), looks_only=True)
+        return replace(policy.load(), identities=tuple(identities), looks_only=True)
     except AirgapError as error:
         raise _PolicyError(error) from error

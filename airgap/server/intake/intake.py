@@ -214,13 +214,16 @@ class Intake:
         tracked = tracked_candidates.get(candidate.key)
         if tracked is None or tracked.stamp != candidate.stamp:
             since = self._clock() - candidate.unchanged if tracked is None else self._clock()
-            tracked = _Tracked(candidate.stamp, since, *check_bundle(candidate.bundle.location))
+            checked = check_bundle(candidate.bundle.location, None, self._options.identities)
+            tracked = _Tracked(candidate.stamp, since, *checked)
             if candidate.key not in tracked_candidates:
                 self._events.record("seen", user=candidate.user, name=candidate.name)
             tracked_candidates[candidate.key] = tracked
         elif tracked.expected is not None or isinstance(tracked.state, Postponed):
             before = tracked.state
-            state, expected = check_bundle(candidate.bundle.location, tracked.expected)
+            state, expected = check_bundle(
+                candidate.bundle.location, tracked.expected, self._options.identities
+            )
             if isinstance(before, Incomplete) and state != before:
                 tracked.since = self._clock()
             tracked.state, tracked.expected = state, expected
@@ -257,7 +260,9 @@ class Intake:
         try:
             if tracked is None:
                 return None
-            state, _ = check_bundle(candidate.bundle.location, tracked.expected)
+            state, _ = check_bundle(
+                candidate.bundle.location, tracked.expected, self._options.identities
+            )
             pending = self._take(candidate, tracked) if isinstance(state, Ready) else None
         except (AirgapError, OSError) as error:
             self._report_candidate(candidate, error)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from math import inf
 from typing import Any, Final, Literal
@@ -11,6 +11,7 @@ from airgap.errors import AirgapError
 from airgap.flow.bundle import completeness
 from airgap.flow.bundle.completeness import Age, Completeness
 from airgap.flow.location.location import ArchiveFile, LocalDepot
+from airgap.sealing.age_keys import AgeIdentity
 from airgap.server.intake import decisions
 from airgap.server.intake.check import check_bundle
 from airgap.server.intake.decisions import Postponed, Ready, Refused, Verdict
@@ -40,6 +41,8 @@ class IntakeOptions:
     hold: bool
     settle: float
     patience: float = inf
+    identities: Sequence[AgeIdentity] = field(default=(), repr=False)
+    """What opens sealed bundles, to see their numbers (format §34.5)."""
 
 
 class _Others:
@@ -233,7 +236,7 @@ class Jobs:
 
     def _look(self, pending: PendingJob) -> Verdict | None:
         """Look at a job that an earlier daemon left; return what stops it, if anything does."""
-        state, expected = check_bundle(pending.job.location)
+        state, expected = check_bundle(pending.job.location, None, self._options.identities)
         pending.expect(expected)
         if expected is None and not isinstance(state, Postponed):
             pending.refusal = decisions.explain_refusal(state)
@@ -267,7 +270,7 @@ class Jobs:
 
     def _is_still_admitted(self, completing: PendingJob) -> bool:
         """Tell whether a completing bundle may still be used: it must not be refused for it."""
-        state, _ = check_bundle(completing.job.location)
+        state, _ = check_bundle(completing.job.location, None, self._options.identities)
         refusal = decisions.explain_refusal(state) if isinstance(state, Refused) else None
         if refusal:
             completing.refuse(refusal)

@@ -9,12 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import Any, Final, Literal
 
 from airgap.flow.location.location import ArchiveFile, LocalDepot, to_text
+from airgap.sealing.age_keys import AgeIdentity
 from airgap.server.intake.decisions import Verdict
 
 __all__ = ["TIME_LIMIT", "Operation", "Worker"]
@@ -36,6 +37,7 @@ class Worker:
         jobs: int | None = None,
         inherited: Sequence[int] = (),
         time_limit: float = TIME_LIMIT,
+        identities: Sequence[AgeIdentity] = (),
     ) -> None:
         """Configure the commands.
 
@@ -43,7 +45,9 @@ class Worker:
             jobs: the number of their threads.
             inherited: descriptors (locks) that they hold while they run.
             time_limit: after how many seconds a command is killed.
+            identities: what opens sealed bundles: each command gets it through a pipe.
         """
+        self._secrets = "".join(f"{identity.text}\n" for identity in identities).encode()
         self._jobs = jobs
         self._time_limit = time_limit
         self._inherited = tuple(inherited)
@@ -66,15 +70,16 @@ class Worker:
         command += ["--json", "--quiet"]
         command += [word for depot in depots for word in ("--depot", to_text(depot))]
         command += ["--jobs", str(self._jobs)] if self._jobs else []
-        with self._guard:
+        with self._guard, _offer(self._secrets) as (inherited, words):
             if self._stopped:
                 return Verdict("interrupted", "The service is stopping.")
+            command += words
             self._process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=self._inherited,
+                pass_fds=(*self._inherited, *inherited),
                 start_new_session=True,  # Ctrl-C is for the server, which then stops its command
             )
             with suppress(OSError):
@@ -109,6 +114,26 @@ class Worker:
         with self._guard:
             if self._process is not None:
                 self._process.kill()
+
+
+@contextmanager
+def _offer(secrets: bytes) -> Iterator[tuple[tuple[int, ...], list[str]]]:
+    """Give the descriptor, and the words of a command, by which a child process gets identities.
+
+    They are in no environment, no command line and no file; a pipe has room for all of them.
+    """
+    if not secrets:
+        yield (), []
+        return
+    reader, writer = os.pipe()
+    try:
+        try:
+            os.write(writer, secrets)
+        finally:
+            os.close(writer)
+        yield (reader,), ["--identity", f"fd:{reader}"]
+    finally:
+        os.close(reader)
 
 
 def _kill_all(process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ from airgap.errors import ConfigurationError, CorruptError, PolicyError, UsageEr
 from airgap.flow.admission import history
 from airgap.flow.location.location import LocalDepot
 from airgap.format.site_rules import SiteRules
+from airgap.sealing import identity_files
 from airgap.server.intake.check import check_bundle
 from airgap.server.intake.decisions import Ready
 from tests.support import refusals, sealing, second_verifier, signers, stores
@@ -187,21 +188,46 @@ def test_the_drop_box_and_watch_verify_it_without_a_key(
 
 
 def test_the_age_of_a_sealed_bundle_is_that_of_the_one_inside(
-    site: SealedSite, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: SealedSite, isolated: Side, tmp_path: Path
 ) -> None:
     depot = tmp_path / "depot"
     words = ("-o", depot, "--channel", "shop", "--sequence")
     made = {site.export(*words, number).json["bundle"]: number for number in ("3", "4")}
-    for variable, order in (("", [0, 0]), (str(site.identity), [3, 4])):
-        monkeypatch.setenv("AIRGAP_IDENTITY", variable)
+    identities = identity_files.read_identities([str(site.identity)])
+    for known, order in (((), [0, 0]), (identities, [3, 4])):
         with isolated.here():
-            checked = [check_bundle(LocalDepot(depot, bundle)) for bundle in made]
+            checked = [check_bundle(LocalDepot(depot, bundle), None, known) for bundle in made]
         ages = [expected.age for _, expected in checked if expected]
         assert [type(state) for state, _ in checked] == [Ready, Ready]
         assert [age.sequence for age in ages] == order
-        assert {age.channel for age in ages} == {"shop" if variable else "sealed"}
+        assert {age.channel for age in ages} == {"shop" if known else "sealed"}
         bundles = {expected.bundle for _, expected in checked if expected}
-        assert bundles.isdisjoint(made) is bool(variable)
+        assert bundles.isdisjoint(made) is bool(known)
+
+
+@pytest.mark.parametrize("way", ["config file", "descriptor"])
+def test_watch_takes_sealed_bundles_in_order_by_any_way_that_an_identity_is_given(
+    way: str, site: SealedSite, isolated: Side, tmp_path: Path
+) -> None:
+    """Number 4 would arrive first; after it, number 3 would be refused."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    words = ("--channel", "shop", "--sequence")
+    for name, number in (("a.airgap", "4"), ("b.airgap", "3")):
+        assert site.export("-o", inbox / name, *words, number).code == 0
+    if way == "config file":
+        isolated.state.joinpath("config.toml").write_text(f'identity = ["{site.identity}"]\n')
+        ran = isolated.run("watch", inbox, "--once")
+    else:
+        descriptor = os.open(site.identity, os.O_RDONLY)
+        try:
+            ran = isolated.run("watch", inbox, "--once", "--identity", f"fd:{descriptor}")
+        finally:
+            os.close(descriptor)
+    assert ran.code == 0, ran.err
+    entries = isolated.run("log", "--json").json["entries"]
+    imported = [entry["sequence"] for entry in entries if entry["event"] == "imported"]
+    assert imported == [4, 3]  # the newest first
 
 
 def test_seal_and_unseal_give_the_bundle_back(
