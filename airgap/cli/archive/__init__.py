@@ -4,6 +4,7 @@ import click
 
 from airgap.cli.archive.add import add
 from airgap.cli.archive.check import check
+from airgap.cli.archive.doctor import doctor
 from airgap.cli.archive.hold import hold
 from airgap.cli.archive.list_ import list_
 from airgap.cli.archive.merge import merge
@@ -22,5 +23,5 @@ def command() -> None:
     """
 
 
-for _command in (add, list_, show, hold, release, check, merge, renew):
+for _command in (add, list_, show, hold, release, check, merge, renew, doctor):
     command.add_command(_command)

@@ -1,0 +1,83 @@
+"""Until when each file of an archive must stay, by its records (format §35.2, §37.3).
+
+What a bundle consists of, its records and its evidence must stay until its end; a pack, until the
+highest end of the bundles that name it; what belongs to the whole archive, until the last end.
+"""
+
+import calendar
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from airgap.carrier.depot import Depot
+from airgap.errors import MissingError
+from airgap.flow.depot.delete import list_bundle_files
+from airgap.flow.retention.guard import read_kept_manifest
+from airgap.flow.retention.records import list_record_files
+from airgap.flow.retention.standing import BundleStanding
+from airgap.format import archive, layout, limits
+from airgap.format import manifest as manifests
+
+__all__ = ["Demands", "find_demands", "parse_end"]
+
+_SHARED: Final = (layout.ROOTS, archive.POLICY, archive.TSA, archive.SOFTWARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What an archive's records demand."""
+
+    ends: Mapping[str, int]
+    """Seconds since 1970 until which a file must stay, by its depot name."""
+    held: tuple[str, ...] = ()
+    """The ids of bundles under a hold: what they consist of must stay, and has no end."""
+
+
+def find_demands(depot: Depot, standings: Mapping[str, BundleStanding]) -> Demands:
+    """Find out until when each file must stay. A bundle whose retention has no end yet has none.
+
+    Raises:
+        CorruptError: a manifest of a kept bundle is damaged.
+        TransportError: the archive cannot be read.
+    """
+    ends: dict[str, int] = {}
+    records = list_record_files(depot)
+    for standing in standings.values():
+        if not standing.is_kept or not standing.end:
+            continue
+        end = parse_end(standing.end)
+        for name in _list_files(depot, standing.bundle, records.get(standing.bundle, [])):
+            ends[name] = max(ends.get(name, 0), end)
+    last = max(ends.values(), default=0)
+    if last:
+        for folder in _SHARED:
+            for file in depot.transport.list(folder, limits.FOLDER_NAMES):
+                if not layout.is_part(file):
+                    ends[f"{folder}/{file}"] = last
+    held = (standing.bundle for standing in standings.values() if standing.holds)
+    return Demands(ends, tuple(sorted(held)))
+
+
+def parse_end(text: str) -> int:
+    """Return the end of a retention in seconds since 1970; ``text`` is that of a record."""
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def _list_files(depot: Depot, bundle: str, records: list[str]) -> Iterator[str]:
+    """Yield the names of all that belongs to a bundle, whether it is there or not."""
+    yield layout.manifest_name(bundle)
+    yield from list_bundle_files(depot, bundle)
+    try:
+        raw = depot.read(layout.manifest_name(bundle), limits.MANIFEST_BYTES)
+        if manifests.bundle_id(raw) != bundle:
+            raw = read_kept_manifest(depot, bundle)
+    except MissingError:
+        raw = read_kept_manifest(depot, bundle)
+    for pack in manifests.decode(raw).packs:
+        yield layout.pack_name(pack.digest)
+    for file in records:
+        yield f"{archive.RECORDS}/{file}"
+    folder = f"{archive.EVIDENCE}/{bundle}"
+    for file in depot.transport.list(folder, limits.FOLDER_NAMES):
+        yield f"{folder}/{file}"

@@ -1,0 +1,133 @@
+"""All checks of ``airgap archive doctor``, in the order in which to fix problems."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from airgap.carrier.depot import Depot
+from airgap.errors import AirgapError, ConfigurationError, MissingError
+from airgap.flow.archive.demands import Demands, find_demands
+from airgap.flow.archive.doctor import contents
+from airgap.flow.archive.doctor.folder import check_folder
+from airgap.flow.archive.doctor.locks import check_locks
+from airgap.flow.depot.open_depot import open_depot
+from airgap.flow.doctor.finding import Finding, note, problem
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import DepotLocation, LocalDepot
+from airgap.flow.publishing.retain import retain_files
+from airgap.flow.retention.guard import read_standings
+from airgap.sealing.identity_files import read_identities
+
+__all__ = ["ArchiveDiagnosis", "DoctorRequest", "diagnose_archive"]
+
+WHOLE = 1_000_000
+"""A sample of all files, in parts of a million."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorRequest:
+    """What to look at."""
+
+    location: DepotLocation
+    identities: tuple[str, ...] = ()
+    """Files of identities that must open each seal."""
+    sample: int = WHOLE
+    """How many files of a million a server is asked about."""
+    lock: bool = False
+    """Whether to lock first what the records demand, and what is not locked so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveDiagnosis:
+    """What was found, and how many files were locked by ``DoctorRequest.lock``."""
+
+    findings: tuple[Finding, ...]
+    locked: int = 0
+
+
+def diagnose_archive(request: DoctorRequest, connector: Connector) -> ArchiveDiagnosis:
+    """Look at what protects an archive. Changes nothing but locks, if that is asked for.
+
+    Raises:
+        MissingError: there is no bundle and no record.
+        CorruptError: there are too many records.
+        ConfigurationError: an identity cannot be read; a lock was demanded that cannot be had.
+        TransportError: it cannot be read.
+    """
+    identities = read_identities(request.identities)
+    now = int(time.time())
+    with open_depot(replace(request.location, bundle=""), connector) as depot:
+        records, standings = read_standings(depot)
+        published = _list_published(depot)
+        if not published and not records.bundles and not records.damaged:
+            raise MissingError(
+                f"{depot.location} holds no bundle and no record.",
+                "Give an archive: a depot that bundles were added to with `airgap archive add`.",
+            )
+        demands = find_demands(depot, standings)
+        locked = _lock(depot, demands, now) if request.lock else 0
+        checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+            ("records", partial(contents.check_records, records, standings, published, now)),
+            ("locks", partial(_check_protection, request, depot, demands, now)),
+            ("escrow", partial(contents.check_escrow, depot, published, identities)),
+            ("parity", partial(contents.check_parity, depot, published)),
+            ("stamps", partial(contents.check_stamps, depot, published, now)),
+            ("checks", partial(contents.check_checks, depot, standings, now)),
+            ("software", partial(contents.check_software, depot)),
+        )
+        findings = tuple(
+            finding for subject, check in checks for finding in _finish(subject, check)
+        )
+    return ArchiveDiagnosis(findings, locked)
+
+
+def _finish(subject: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of a check; one that cannot go on is a finding, and the next one runs."""
+    try:
+        yield from check()
+    except AirgapError as error:
+        yield problem(subject, error.message, error.hint)
+
+
+def _lock(depot: Depot, demands: Demands, now: int) -> int:
+    """Lock each file as long as the records demand; return how many were looked at.
+
+    Raises:
+        ConfigurationError: the server does not lock files.
+    """
+    if depot.transport.object_lock is None:
+        raise ConfigurationError(
+            f"{depot.location} keeps no locks: only a server that speaks S3 does.",
+            "Leave out --lock, or copy the archive to a bucket with object lock.",
+        )
+    by_end: dict[int, list[str]] = {}
+    for name, end in demands.ends.items():
+        if end > now:
+            by_end.setdefault(end, []).append(name)
+    for end, names in sorted(by_end.items()):
+        retain_files(depot, names, end)
+    return sum(map(len, by_end.values()))
+
+
+def _check_protection(
+    request: DoctorRequest, depot: Depot, demands: Demands, now: int
+) -> Iterator[Finding]:
+    if depot.transport.object_lock is not None:
+        yield from check_locks(depot, demands, request.sample, now, str(request.location))
+    elif isinstance(request.location, LocalDepot):
+        yield from check_folder(request.location.path)
+    else:
+        yield note(
+            "locks",
+            f"{depot.location} is on a server that keeps no locks: its account can delete"
+            " everything.",
+            "For a copy that nobody can delete, use a bucket with object lock.",
+        )
+
+
+def _list_published(depot: Depot) -> list[str]:
+    try:
+        return depot.list_bundles()
+    except MissingError:
+        return []
