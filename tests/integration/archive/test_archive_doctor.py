@@ -84,6 +84,24 @@ def test_an_archive_that_is_locked_as_its_records_demand_is_in_order(
     assert not keys(bucket, ".part")
 
 
+def test_what_is_added_is_locked_as_long_as_its_class_says(
+    site: ArchiveSite, bucket: LockedBucket
+) -> None:
+    """Also where the location's own options lock for a shorter time."""
+    endpoint = site.side.run("remote", "list", "--json").json["remotes"][0]["settings"]["endpoint"]
+    words = ("--option", f"endpoint={endpoint}", "--option", "lock=compliance")
+    url = f"s3://{BUCKET}/ward"
+    site.side.run("remote", "add", "short", url, *words, "--option", "retain_days=1")
+
+    site.add_whole(site.export("v1"), "@short")
+
+    for key, versions in bucket.versions.items():
+        retention = versions[0].retention
+        assert retention, key
+        if key not in ("ward/README.txt", "ward/verify.py"):
+            assert retention.until > bucket.now + (TEN_YEARS - 3) * DAY, key
+
+
 def test_a_lock_that_is_missing_or_too_short_is_named_and_mended(
     site: ArchiveSite, bucket: LockedBucket
 ) -> None:

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from airgap.carrier.depot import Depot
-from airgap.errors import AirgapError, ConfigurationError, MissingError
+from airgap.errors import AirgapError, MissingError
 from airgap.flow.archive.demands import Demands, find_demands
 from airgap.flow.archive.doctor import contents
 from airgap.flow.archive.doctor.folder import check_folder
 from airgap.flow.archive.doctor.locks import check_locks
+from airgap.flow.archive.lock import lock_demanded
 from airgap.flow.depot.open_depot import open_depot
 from airgap.flow.doctor.finding import Finding, note, problem
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
-from airgap.flow.publishing.retain import retain_files
 from airgap.flow.retention.guard import read_standings
 from airgap.sealing.identity_files import read_identities
 
@@ -66,7 +66,7 @@ def diagnose_archive(request: DoctorRequest, connector: Connector) -> ArchiveDia
                 "Give an archive: a depot that bundles were added to with `airgap archive add`.",
             )
         demands = find_demands(depot, standings)
-        locked = _lock(depot, demands, now) if request.lock else 0
+        locked = lock_demanded(depot, demands) if request.lock else 0
         checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
             ("records", partial(contents.check_records, records, standings, published, now)),
             ("locks", partial(_check_protection, request, depot, demands, now)),
@@ -88,26 +88,6 @@ def _finish(subject: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Fi
         yield from check()
     except AirgapError as error:
         yield problem(subject, error.message, error.hint)
-
-
-def _lock(depot: Depot, demands: Demands, now: int) -> int:
-    """Lock each file as long as the records demand; return how many were looked at.
-
-    Raises:
-        ConfigurationError: the server does not lock files.
-    """
-    if depot.transport.object_lock is None:
-        raise ConfigurationError(
-            f"{depot.location} keeps no locks: only a server that speaks S3 does.",
-            "Leave out --lock, or copy the archive to a bucket with object lock.",
-        )
-    by_end: dict[int, list[str]] = {}
-    for name, end in demands.ends.items():
-        if end > now:
-            by_end.setdefault(end, []).append(name)
-    for end, names in sorted(by_end.items()):
-        retain_files(depot, names, end)
-    return sum(map(len, by_end.values()))
 
 
 def _check_protection(
