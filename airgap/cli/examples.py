@@ -433,6 +433,10 @@ airgap archive release /srv/archive#3f9a2b81 --hold 90ffc41d \
     --reason "case closed" --key approver.key
 # Put a release that enough approvers signed into the archive
 airgap archive release /srv/archive --from 3f9a2b817c5e0d46.release.json
+# Look at what protects an archive, and prove that the escrow opens its seals
+airgap archive doctor /srv/archive --identity escrow.identity
+# Lock every file in a bucket as long as the records demand
+airgap archive doctor @vault --lock
 # Have an authority stamp every signature of a bundle
 airgap timestamp depot --tsa https://tsa.example/ --certificate ca.pem
 # Renew the stamps whose certificates end within half a year

@@ -59,16 +59,16 @@ def read_shard(text: str | None) -> "Shard":
         ) from error
 
 
-def read_sample(text: str | None) -> int:
+def read_sample(text: str | None, of: str = "the packs") -> int:
     """Read ``5%`` or ``0.25%``; return parts of a million.
 
     Raises:
-        UsageError: it is not a part of the packs.
+        UsageError: it is not a part of ``of``.
     """
     if text is None:
         return _MILLION
     match = _PERCENT.fullmatch(text)
     parts = int(Decimal(match[1]) * (_MILLION // 100)) if match else 0
     if not 0 < parts <= _MILLION:
-        raise UsageError(f"{quote(text)} is not a part of the packs.", "Write 5% or 0.25%.")
+        raise UsageError(f"{quote(text)} is not a part of {of}.", "Write 5% or 0.25%.")
     return parts

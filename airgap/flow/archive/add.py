@@ -23,6 +23,7 @@ from airgap.flow.archive.evidence import (
     place_software,
     read_given_files,
 )
+from airgap.flow.archive.lock import lock_bundles
 from airgap.flow.archive.policy import choose_class, compute_end, demand_named_policy
 from airgap.flow.archive.record import demand_signer, find_by, record_fact
 from airgap.flow.bundle.open_bundle import (
@@ -147,7 +148,9 @@ def add_bundles(request: AddRequest, connector: Connector) -> list[AddedBundle]:
         bases = {one.bundle for one in standings.values() if one.is_kept and one.own_end}
         work = _Work(request, connector, depot, chosen, policy, given, records, bases)
         bundles = _list_bundles(work)
-        return [_add(work, bundle, is_first=bundle == bundles[0]) for bundle in bundles]
+        added = [_add(work, bundle, is_first=bundle == bundles[0]) for bundle in bundles]
+        lock_bundles(depot, {one.bundle for one in added})  # also in the run after one that died
+        return added
 
 
 def _list_bundles(work: _Work) -> list[str]:

@@ -7,11 +7,11 @@ highest end of the bundles that name it; what belongs to the whole archive, unti
 import calendar
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from airgap.carrier.depot import Depot
-from airgap.errors import MissingError
+from airgap.errors import CorruptError, MissingError
 from airgap.flow.depot.delete import list_bundle_files
 from airgap.flow.retention.guard import read_kept_manifest
 from airgap.flow.retention.records import list_record_files
@@ -30,6 +30,8 @@ class Demands:
 
     ends: Mapping[str, int]
     """Seconds since 1970 until which a file must stay, by its depot name."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Why it is not known which packs a bundle needs, by its id."""
     held: tuple[str, ...] = ()
     """The ids of bundles under a hold: what they consist of must stay, and has no end."""
 
@@ -38,16 +40,21 @@ def find_demands(depot: Depot, standings: Mapping[str, BundleStanding]) -> Deman
     """Find out until when each file must stay. A bundle whose retention has no end yet has none.
 
     Raises:
-        CorruptError: a manifest of a kept bundle is damaged.
         TransportError: the archive cannot be read.
     """
     ends: dict[str, int] = {}
+    unknown: dict[str, str] = {}
     records = list_record_files(depot)
     for standing in standings.values():
         if not standing.is_kept or not standing.end:
             continue
         end = parse_end(standing.end)
-        for name in _list_files(depot, standing.bundle, records.get(standing.bundle, [])):
+        files = list(_list_files(depot, standing.bundle, records.get(standing.bundle, [])))
+        try:
+            files += _list_packs(depot, standing.bundle)
+        except CorruptError as error:
+            unknown[standing.bundle] = error.message
+        for name in files:
             ends[name] = max(ends.get(name, 0), end)
     last = max(ends.values(), default=0)
     if last:
@@ -56,7 +63,7 @@ def find_demands(depot: Depot, standings: Mapping[str, BundleStanding]) -> Deman
                 if not layout.is_part(file):
                     ends[f"{folder}/{file}"] = last
     held = (standing.bundle for standing in standings.values() if standing.holds)
-    return Demands(ends, tuple(sorted(held)))
+    return Demands(ends, unknown, tuple(sorted(held)))
 
 
 def parse_end(text: str) -> int:
@@ -65,19 +72,26 @@ def parse_end(text: str) -> int:
 
 
 def _list_files(depot: Depot, bundle: str, records: list[str]) -> Iterator[str]:
-    """Yield the names of all that belongs to a bundle, whether it is there or not."""
+    """Yield the names of what belongs to one bundle alone, whether it is there or not."""
     yield layout.manifest_name(bundle)
     yield from list_bundle_files(depot, bundle)
-    try:
-        raw = depot.read(layout.manifest_name(bundle), limits.MANIFEST_BYTES)
-        if manifests.bundle_id(raw) != bundle:
-            raw = read_kept_manifest(depot, bundle)
-    except MissingError:
-        raw = read_kept_manifest(depot, bundle)
-    for pack in manifests.decode(raw).packs:
-        yield layout.pack_name(pack.digest)
     for file in records:
         yield f"{archive.RECORDS}/{file}"
     folder = f"{archive.EVIDENCE}/{bundle}"
     for file in depot.transport.list(folder, limits.FOLDER_NAMES):
         yield f"{folder}/{file}"
+
+
+def _list_packs(depot: Depot, bundle: str) -> list[str]:
+    """Return the names of a bundle's packs, by its manifest or by the one in the evidence.
+
+    Raises:
+        CorruptError: neither is there and intact.
+    """
+    try:
+        raw = depot.read(layout.manifest_name(bundle), limits.MANIFEST_BYTES)
+    except (MissingError, CorruptError):
+        raw = b""
+    if manifests.bundle_id(raw) != bundle:
+        raw = read_kept_manifest(depot, bundle)
+    return [layout.pack_name(pack.digest) for pack in manifests.decode(raw).packs]

@@ -20,7 +20,7 @@ from airgap.transport.object_lock import ObjectRetention
 from airgap.version import __version__
 from tests.servers.fake_locked_s3 import BUCKET, DAY, LockedBucket, serve
 from tests.support import refusals
-from tests.support.archives import ArchiveSite, clock_at, make_archive_site
+from tests.support.archive_site import ArchiveSite, clock_at, make_archive_site
 from tests.support.sealing import make_sealed_site
 from tests.support.sides import Ran
 from tests.support.stamp_authority import YEAR, StampAuthority
@@ -247,17 +247,25 @@ def test_nothing_can_be_locked_in_a_folder(site: ArchiveSite) -> None:
 
 def test_a_check_is_due_after_the_days_of_the_policy(site: ArchiveSite) -> None:
     site.add_whole(site.export("v1"), site.archive)
-    now = datetime.now(UTC)
-    folder = site.archive / "archive/checks" / f"{now:%Y-%m}"
-    folder.mkdir(parents=True)
-    (folder / f"{'0' * 64}.check.json").write_text("{}")
+    ran = site.run("check", site.archive, "--sign", site.key("ray"))
+    assert ran.code == 0, ran.err
 
     fresh = examine(site, site.archive)
-    assert find(fresh, "ok", "checks")
-    with clock_at(f"{now.year + 1}-12-31"):
+    assert "every 90 days" in find(fresh, "ok", "checks")[0]
+    with clock_at(f"{datetime.now(UTC).year + 1}-12-31"):
         late = examine(site, site.archive, code=ConfigurationError.exit_code)
+    assert "every 90 days" in find(late, "problem", "checks")[0]
 
-    assert "one every 90 days" in find(late, "problem", "checks")[0]
+
+def test_a_check_that_failed_is_told(site: ArchiveSite) -> None:
+    site.add_whole(site.export("v1"), site.archive)
+    (pack,) = (site.archive / "packs").glob("*/*")
+    pack.write_bytes(b"x" * pack.stat().st_size)
+    assert site.run("check", site.archive, "--sign", site.key("ray")).code != 0
+
+    ran = examine(site, site.archive, code=ConfigurationError.exit_code)
+
+    assert "failed: 1 problem" in find(ran, "problem", "checks")[0]
 
 
 def test_records_that_are_damaged_or_lost_are_named(site: ArchiveSite) -> None:

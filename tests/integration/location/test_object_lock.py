@@ -1,5 +1,7 @@
 """Object lock on Ceph's gateway: what is written there cannot be deleted (format §37)."""
 
+import re
+import shlex
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import ConfigurationError, StorageError
+from airgap.errors import ConfigurationError, PolicyError, StorageError
 from airgap.transport.object_lock import Version, iterate_versions
 from airgap.transport.port import TransientError
 from airgap.transport.s3.options import Lock
@@ -17,6 +19,7 @@ from tests.servers import rgw
 from tests.servers.proxy import Fault
 from tests.servers.s3 import S3Server
 from tests.support import stores
+from tests.support.archive_site import ArchiveSite, make_archive_site
 
 pytestmark = pytest.mark.servers
 
@@ -220,3 +223,61 @@ def test_versions_come_in_pages(server: S3Server) -> None:
         transport.publish(name, b"", replace=True)
 
     assert [version.name for version in list_versions(transport)] == names
+
+
+@pytest.fixture
+def archive(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[ArchiveSite, str]:
+    """An archive ``@vault`` with one bundle, which was checked; and the bundle's id.
+
+    The location's own options lock for one day.
+    """
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.keys.identity)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.keys.secret)
+    site = make_archive_site(tmp_path)
+    options = (f"endpoint=http://127.0.0.1:{server.port}", "lock=compliance", "retain_days=1")
+    words = [word for option in options for word in ("--option", option)]
+    assert site.side.run("remote", "add", "vault", "s3://locked/ward", *words).code == 0
+    bundle = site.add_whole(site.export("v1"), "@vault")
+    assert site.run("check", "@vault", "--sign", site.key("ray")).code == 0
+    return site, bundle
+
+
+def test_an_archive_cannot_be_emptied_and_what_hides_it_is_named(
+    server: S3Server, archive: tuple[ArchiveSite, str]
+) -> None:
+    """An attacker with the account's keys deletes each version, and then each name."""
+    site, bundle = archive
+    healthy = site.run("doctor", "@vault", "--json")
+    assert healthy.code == 0, healthy.out
+    transport = connect(server, "ward", None)
+    versions = list_versions(transport)
+    for version in versions:
+        retention = transport.object_lock.read_retention(version.name)
+        assert retention
+        assert retention.mode == "COMPLIANCE"
+        if "packs/" in version.name or bundle in version.name:
+            assert retention.until > time.time() + 3650 * DAY
+
+    for version in versions:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            delete_version(server, "ward", version)
+        refused.value.close()
+    for version in versions:
+        if "packs/" in version.name or "manifest" in version.name:
+            server.ask("DELETE", {}, f"ward/{version.name}")
+
+    sick = site.run("doctor", "@vault", "--json")
+    assert sick.code == ConfigurationError.exit_code
+    told = " ".join(finding["hint"] for finding in sick.json["findings"])
+    markers = [version for version in list_versions(transport) if version.size is None]
+    assert re.findall(r"--key PREFIX/(\S+) --version-id (\S+)", told) == [
+        (version.name, shlex.quote(version.id)) for version in markers[:3]
+    ]
+    for version in markers:
+        server.ask("DELETE", {"versionId": version.id}, f"ward/{version.name}")
+    assert site.run("doctor", "@vault").code == 0
+    assert site.side.run("verify", "@vault").code == 0
+    assert site.side.run("delete", f"@vault#{bundle}", "--yes").code == PolicyError.exit_code
+    assert {one.id for one in list_versions(transport)} >= {one.id for one in versions}

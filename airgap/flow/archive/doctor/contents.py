@@ -7,12 +7,14 @@ from typing import Final
 from airgap.carrier.depot import Depot, DepotBundle
 from airgap.errors import AirgapError, MissingError
 from airgap.flow.archive.demands import parse_end
+from airgap.flow.archive.results import list_results
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.flow.retention.records import ArchiveRecords
 from airgap.flow.retention.standing import BundleStanding
 from airgap.format import archive, layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.archive_policy import decode_archive_policy
+from airgap.format.root import Root
 from airgap.format.stamp_files import find_stamped
 from airgap.printable import count_text, series_text
 from airgap.sealing.age_file import NoIdentityError, decrypt
@@ -33,7 +35,6 @@ _SHOWN: Final = 3
 _ID: Final = 16
 _DAY_SECONDS: Final = 24 * 3600
 _SOON_SECONDS: Final = 180 * _DAY_SECONDS
-_MONTH_DAYS: Final = 31
 
 
 def check_records(
@@ -206,36 +207,36 @@ def check_stamps(depot: Depot, published: Sequence[str], now: int) -> Iterator[F
 
 
 def check_checks(
-    depot: Depot, standings: Mapping[str, BundleStanding], now: int
+    depot: Depot, standings: Mapping[str, BundleStanding], root: Root | None, now: int
 ) -> Iterator[Finding]:
-    """Report whether the archive was checked as often as its policy demands.
+    """Report whether the whole archive was checked as often as its policy demands (format §36).
 
-    Results are looked for by the month in their folder's name; nothing of them is read here.
+    Results count that a recorder of the pinned root has signed; those of single shards do not.
     """
     days = _find_check_days(depot, standings)
-    if days is None:
+    if days is None or root is None:
         return
-    months = [
-        month
-        for month in depot.transport.list(archive.CHECKS, limits.FOLDER_NAMES)
-        if depot.transport.list(f"{archive.CHECKS}/{month}", limits.FOLDER_NAMES)
-    ]
-    hint = "Check it: airgap archive check ARCHIVE"
-    last = max(filter(_is_month, months), default="")
-    if not last:
+    checks = [stored.signed.check for stored in list_results(depot, root)]
+    last = max(
+        (check for check in checks if check.shard.count == 1),
+        key=lambda check: check.ended,
+        default=None,
+    )
+    hint = "Check it: airgap archive check ARCHIVE --sign KEY"
+    every = f"its policy demands a check every {days} days"
+    if last is None:
+        yield problem("checks", f"No signed check of the whole archive is there; {every}.", hint)
+    elif parse_end(last.ended) + days * _DAY_SECONDS < now:
+        yield problem("checks", f"The last check ended on {last.ended}; {every}.", hint)
+    elif last.verdict == "FAILED":
         yield problem(
             "checks",
-            f"The archive was never checked; its policy demands it every {days} days.",
-            hint,
-        )
-    elif _end_of_month(last) + days * _DAY_SECONDS < now:
-        yield problem(
-            "checks",
-            f"The last check was in {last}; the archive's policy demands one every {days} days.",
-            hint,
+            f"The check that ended on {last.ended} failed:"
+            f" {count_text(last.problem_count, 'problem')}.",
+            "Read what it says of each, mend it, and check the archive again.",
         )
     else:
-        yield ok("checks", f"The last check was in {last}, and one is due every {days} days.")
+        yield ok("checks", f"The last check ended on {last.ended}, and {every}.")
 
 
 def _find_check_days(depot: Depot, standings: Mapping[str, BundleStanding]) -> int | None:
@@ -255,15 +256,6 @@ def _find_check_days(depot: Depot, standings: Mapping[str, BundleStanding]) -> i
             if policy.sha256 == digest and name in policy.classes:
                 days.append(policy.classes[name].check_days)
     return min(days, default=None)
-
-
-def _is_month(text: str) -> bool:
-    year, _, month = text.partition("-")
-    return len(year) == 4 and year.isdecimal() and month.isdecimal() and 1 <= int(month) <= 12  # noqa: PLR2004
-
-
-def _end_of_month(month: str) -> int:
-    return parse_end(f"{month}-01T00:00:00Z") + _MONTH_DAYS * _DAY_SECONDS
 
 
 def _list_ids(bundles: Sequence[str]) -> str:

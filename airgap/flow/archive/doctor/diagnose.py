@@ -16,7 +16,7 @@ from airgap.flow.depot.open_depot import open_depot
 from airgap.flow.doctor.finding import Finding, note, problem
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
-from airgap.flow.retention.guard import read_standings
+from airgap.flow.retention.guard import load_root, read_standings
 from airgap.sealing.identity_files import read_identities
 
 __all__ = ["ArchiveDiagnosis", "DoctorRequest", "diagnose_archive"]
@@ -67,13 +67,23 @@ def diagnose_archive(request: DoctorRequest, connector: Connector) -> ArchiveDia
             )
         demands = find_demands(depot, standings)
         locked = lock_demanded(depot, demands) if request.lock else 0
+        unknown = [
+            problem(
+                "records",
+                f"It is not known which packs bundle {bundle} needs: {why}",
+                "Bring its manifest back: the findings about versions say how, or another copy of"
+                " the archive has it.",
+            )
+            for bundle, why in demands.unknown.items()
+        ]
         checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
             ("records", partial(contents.check_records, records, standings, published, now)),
+            ("records", partial(iter, unknown)),
             ("locks", partial(_check_protection, request, depot, demands, now)),
             ("escrow", partial(contents.check_escrow, depot, published, identities)),
             ("parity", partial(contents.check_parity, depot, published)),
             ("stamps", partial(contents.check_stamps, depot, published, now)),
-            ("checks", partial(contents.check_checks, depot, standings, now)),
+            ("checks", partial(contents.check_checks, depot, standings, load_root(), now)),
             ("software", partial(contents.check_software, depot)),
         )
         findings = tuple(
