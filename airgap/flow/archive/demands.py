@@ -56,14 +56,18 @@ def find_demands(depot: Depot, standings: Mapping[str, BundleStanding]) -> Deman
             unknown[standing.bundle] = error.message
         for name in files:
             ends[name] = max(ends.get(name, 0), end)
-    last = max(ends.values(), default=0)
-    if last:
-        for folder in _SHARED:
-            for file in depot.transport.list(folder, limits.FOLDER_NAMES):
-                if not layout.is_part(file):
-                    ends[f"{folder}/{file}"] = last
+    if ends:
+        ends |= dict.fromkeys(_list_shared(depot), max(ends.values()))
     held = (standing.bundle for standing in standings.values() if standing.holds)
     return Demands(ends, unknown, tuple(sorted(held)))
+
+
+def _list_shared(depot: Depot) -> Iterator[str]:
+    """Yield the names of what belongs to the whole archive."""
+    for folder in _SHARED:
+        for file in depot.transport.list(folder, limits.FOLDER_NAMES):
+            if not layout.is_part(file):
+                yield f"{folder}/{file}"
 
 
 def parse_end(text: str) -> int:

@@ -235,7 +235,7 @@ def archive(
     """
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.keys.identity)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.keys.secret)
-    site = make_archive_site(tmp_path)
+    site = make_archive_site(tmp_path, approvers=0)
     options = (f"endpoint=http://127.0.0.1:{server.port}", "lock=compliance", "retain_days=1")
     words = [word for option in options for word in ("--option", option)]
     assert site.side.run("remote", "add", "vault", "s3://locked/ward", *words).code == 0
