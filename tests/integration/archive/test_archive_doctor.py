@@ -12,8 +12,8 @@ import pytest
 
 from airgap.disk.protection import Protection, inspect_protection
 from airgap.errors import ConfigurationError, MissingError, UsageError
-from airgap.flow.archive.doctor.folder import judge_folder
-from airgap.flow.archive.doctor.locks import LockedFile, judge_locks
+from airgap.flow.archive.doctor.folder import report_folder
+from airgap.flow.archive.doctor.locks import LockedFile, report_locks
 from airgap.format.stamp_files import stamp_file
 from airgap.sealing import identity_files
 from airgap.transport.object_lock import ObjectRetention
@@ -287,7 +287,7 @@ def test_a_mode_that_can_be_lifted_is_a_note_and_files_of_nobody_too() -> None:
         LockedFile("nobody's", None, 0),
     ]
 
-    findings = list(judge_locks("@vault", files, DAY))
+    findings = list(report_locks("@vault", files, DAY))
 
     assert [finding.level for finding in findings] == ["note", "note", "ok"]
     assert "GOVERNANCE: kept." in findings[0].message
@@ -305,7 +305,7 @@ def test_a_mode_that_can_be_lifted_is_a_note_and_files_of_nobody_too() -> None:
     ],
 )
 def test_what_protects_a_folder_is_told(protection: Protection, says: str) -> None:
-    findings = judge_folder(Path("/vault"), protection, 7)
+    findings = report_folder(Path("/vault"), protection, 7)
 
     assert any(says in finding.message for finding in findings)
 
@@ -363,7 +363,7 @@ def test_files_are_looked_at_and_links_are_not_followed(tmp_path: Path) -> None:
 def test_files_that_are_immutable_are_counted(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"1")
     set_flag = ["chattr", "+i", str(tmp_path / "file")]
-    if subprocess.run(set_flag, check=False, capture_output=True).returncode:
+    if subprocess.run(set_flag, check=False, capture_output=True, timeout=10).returncode:
         pytest.skip("chattr +i is not possible here")
     try:
         assert inspect_protection(tmp_path).immutable == 1

@@ -23,7 +23,7 @@ from airgap.transport.object_lock import (
 )
 from airgap.transport.port import Transport
 
-__all__ = ["LockedFile", "check_locks", "judge_locks", "judge_settings", "judge_versions"]
+__all__ = ["LockedFile", "check_locks", "report_locks", "report_settings", "report_versions"]
 
 _SLACK_SECONDS: Final = 24 * 3600
 """What ends so much earlier than demanded is not reported (format §37.3)."""
@@ -57,13 +57,13 @@ def check_locks(
     """
     lock = cast("ObjectLock", depot.transport.object_lock)
     settings = lock.read_settings()
-    yield from judge_settings(depot.location, settings)
+    yield from report_settings(depot.location, settings)
     if not settings.enabled:
         return
     versions: dict[str, list[Version]] = {}
     for version in iterate_versions(lock, ""):
         versions.setdefault(version.name, []).append(version)
-    yield from judge_versions(versions)
+    yield from report_versions(versions)
     visible = sorted(name for name, found in versions.items() if found[0].size is not None)
     count = -(-len(visible) * sample // _MILLION)
     chosen = (
@@ -82,11 +82,11 @@ def check_locks(
         LockedFile(name, retention, demands.ends.get(name, 0))
         for name, retention in zip(chosen, retentions, strict=True)
     ]
-    yield from judge_locks(where, files, now)
+    yield from report_locks(where, files, now)
     yield from _report_holds(demands)
 
 
-def judge_settings(location: str, settings: LockSettings) -> Iterator[Finding]:
+def report_settings(location: str, settings: LockSettings) -> Iterator[Finding]:
     """Report how a bucket is set up."""
     if not settings.enabled or not settings.versioning:
         yield problem(
@@ -116,7 +116,7 @@ def judge_settings(location: str, settings: LockSettings) -> Iterator[Finding]:
         yield ok("bucket", text)
 
 
-def judge_versions(versions: Mapping[str, Sequence[Version]]) -> Iterator[Finding]:
+def report_versions(versions: Mapping[str, Sequence[Version]]) -> Iterator[Finding]:
     """Report files that are hidden, and names with more than one version.
 
     Each sequence has the latest version first.
@@ -139,7 +139,7 @@ def judge_versions(versions: Mapping[str, Sequence[Version]]) -> Iterator[Findin
             f"{len(hidden):,} files are hidden by delete markers; the first {_SHOWN} are above.",
             "List all: aws s3api list-object-versions --bucket BUCKET --prefix PREFIX/",
         )
-    yield from _judge_several(
+    yield from _report_several(
         {
             name: [version for version in found if version.size is not None]
             for name, found in versions.items()
@@ -149,7 +149,7 @@ def judge_versions(versions: Mapping[str, Sequence[Version]]) -> Iterator[Findin
         yield ok("versions", f"Each of {len(versions):,} files has one version; none is hidden.")
 
 
-def _judge_several(versions: Mapping[str, Sequence[Version]]) -> Iterator[Finding]:
+def _report_several(versions: Mapping[str, Sequence[Version]]) -> Iterator[Finding]:
     several = {name: found for name, found in versions.items() if len(found) > 1}
     differ = {
         name: found
@@ -182,7 +182,7 @@ def _judge_several(versions: Mapping[str, Sequence[Version]]) -> Iterator[Findin
         )
 
 
-def judge_locks(where: str, files: Sequence[LockedFile], now: int) -> Iterator[Finding]:
+def report_locks(where: str, files: Sequence[LockedFile], now: int) -> Iterator[Finding]:
     """Compare the locks of files with what the records of an archive demand."""
     kept = [file for file in files if file.demanded > now]
     hint = f"Lock them: airgap archive doctor {shlex.quote(where)} --lock"
