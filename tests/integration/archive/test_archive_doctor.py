@@ -368,4 +368,4 @@ def test_files_that_are_immutable_are_counted(tmp_path: Path) -> None:
     try:
         assert inspect_protection(tmp_path).immutable == 1
     finally:
-        subprocess.run(["chattr", "-i", tmp_path / "file"], check=True)
+        subprocess.run(["chattr", "-i", str(tmp_path / "file")], check=True, timeout=10)
