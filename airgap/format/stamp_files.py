@@ -17,6 +17,7 @@ __all__ = [
     "find_chain",
     "find_stamped",
     "index_file",
+    "is_archive_name",
     "is_index_file",
     "is_index_stamp",
     "is_travelling_checkpoint",
@@ -34,8 +35,9 @@ _CHECKPOINT: Final = re.compile(r"([0-9a-f]{16})\.([0-9a-f]{64})\.checkpoint")
 _LINE: Final = re.compile(
     r"([0-9a-f]{128}) ([0-9a-f]{64}) (0|[1-9][0-9]{0,14}) ([-_./a-z0-9]{1,255})"
 )
+_ARCHIVE_NAME: Final = re.compile(r"[-_./A-Za-z0-9]{1,400}")
 _ARCHIVE_LINE: Final = re.compile(
-    r"([0-9a-f]{128}) ([0-9a-f]{64}) (0|[1-9][0-9]{0,14}) ([-_./A-Za-z0-9]{1,400})"
+    rf"([0-9a-f]{{128}}) ([0-9a-f]{{64}}) (0|[1-9][0-9]{{0,14}}) ({_ARCHIVE_NAME.pattern})"
 )
 
 
@@ -162,6 +164,11 @@ def parse_index(data: bytes, file: str) -> tuple[IndexLine, ...]:
             f"{file} is not an index of digests.", "Copy the bundle from its source again."
         )
     return lines
+
+
+def is_archive_name(name: str) -> bool:
+    """Tell whether a file can be in an index of an archive; airgap writes no other names."""
+    return _ARCHIVE_NAME.fullmatch(name) is not None
 
 
 def parse_archive_index(data: bytes, file: str) -> tuple[IndexLine, ...]:

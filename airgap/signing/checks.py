@@ -25,13 +25,8 @@ class SignedCheck:
 
     check: ArchiveCheck
     recorder: str
-    raw: bytes
-    """The whole file."""
-
-    @property
-    def digest(self) -> bytes:
-        """The SHA-256 of the file, which names it."""
-        return hashlib.sha256(self.raw).digest()
+    digest: bytes
+    """The SHA-256 of the file, which names it."""
 
 
 def sign_check(check: ArchiveCheck, signer: Signer) -> bytes:
@@ -84,4 +79,4 @@ def verify_check(raw: bytes, root: Root) -> SignedCheck:
             "Let the root name the key of the machine that checks:"
             " `airgap root add-key ROOT recorder KEY.pub -o NEXT`.",
         )
-    return SignedCheck(decode_check(envelope.payload), recorders[0], raw)
+    return SignedCheck(decode_check(envelope.payload), recorders[0], hashlib.sha256(raw).digest())

@@ -11,7 +11,15 @@ from tests.support import forge
 from tests.support.recorded_site import RecordedSite
 from tests.support.stores import noise
 
-__all__ = ["find_packs", "flip", "kill_after", "list_files", "pack_of", "write_archive"]
+__all__ = [
+    "PACK_BYTES",
+    "find_packs",
+    "flip",
+    "kill_after",
+    "list_files",
+    "pack_of",
+    "write_archive",
+]
 
 PACK_BYTES = 3000
 

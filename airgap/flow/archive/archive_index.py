@@ -93,7 +93,8 @@ def list_archive_files(depot: Depot) -> list[str]:
         CorruptError: a folder has too many.
         TransportError: the archive cannot be read.
     """
-    return sorted(name for name in _list_files(depot.transport) if not layout.is_part(name))
+    found = filter(stamp_files.is_archive_name, _list_files(depot.transport))
+    return sorted(name for name in found if not layout.is_part(name))
 
 
 def _list_files(transport: Transport) -> Iterator[str]:

@@ -291,8 +291,7 @@ class _Check:
         except MissingError:
             return [], []
         except CorruptError as error:
-            text = make_printable(error.message)[:_TEXT_CHARACTERS]
-            return [], [CheckProblem("failed", "roots", layout.ROOTS, "corrupt", text)]
+            return [], [_report(layout.ROOTS, "roots", error)]
         return signed, list(check_bundle.check_roots(signed))
 
     def _accept_roots(self, signed: Sequence[SignedRoot]) -> KnownRoots | None:
@@ -323,14 +322,16 @@ class _Check:
             except MissingError:
                 return None
             except (CorruptError, StorageError) as error:
-                text = make_printable(error.message)[:_TEXT_CHARACTERS]
-                name = layout.manifest_name(bundle)
-                problem = CheckProblem("failed", "manifests", name, "corrupt", text)
+                problem = _report(layout.manifest_name(bundle), "manifests", error)
                 return digest, (), [problem] if is_ours else []
             if not is_ours:
                 return digest, manifest.packs, []
             check = BundleCheck(reader, raw, manifest, roots, self._now, self._with_stamps)
-            return digest, manifest.packs, check.run()
+            try:
+                return digest, manifest.packs, check.run()
+            except (CorruptError, StorageError) as error:  # a folder in place of a signature
+                problem = _report(f"{layout.BUNDLES}/{bundle}", "signatures", error)
+                return digest, manifest.packs, [*check.problems, problem]
 
         return read
 
@@ -460,6 +461,11 @@ class _Check:
         if check.shard == WHOLE:
             record_check(check, raw, self._request.signer, self._pinned, self._progress)
         return raw, name
+
+
+def _report(name: str, test: ArchiveTest, error: AirgapError) -> CheckProblem:
+    text = make_printable(error.message)[:_TEXT_CHARACTERS]
+    return CheckProblem("failed", test, name, "corrupt", text)
 
 
 def record_check(

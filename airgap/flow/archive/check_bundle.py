@@ -128,7 +128,7 @@ class BundleCheck:
         enough = [
             one.root.version
             for one in trusted.accepted
-            if len(valid & set(one.root.roles["builder"].key_ids)) >= one.root.threshold("builder")
+            if one.root.threshold("builder") <= len(valid & _list_builders(one.root))
         ]
         if not enough:
             text = f"no accepted root has enough of its builders ({len(valid)} valid signatures)"
@@ -249,6 +249,11 @@ class BundleCheck:
         self.problems.append(
             CheckProblem("warned" if is_warning else "failed", test, name, kind, text)
         )
+
+
+def _list_builders(root: Root) -> frozenset[str]:
+    """Return the ids of the builders of a root, revoked or not."""
+    return frozenset(root.roles["builder"].key_ids)
 
 
 def check_roots(signed: Sequence[SignedRoot]) -> Iterator[CheckProblem]:

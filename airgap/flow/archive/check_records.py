@@ -21,7 +21,7 @@ from airgap.transport.port import Transport
 
 __all__ = ["check_programs", "check_records"]
 
-_NAMED: Final = re.compile(r"([0-9a-f]{16})\..+")
+_NAMED: Final = re.compile(r"([0-9a-f]{16})\.[-._A-Za-z0-9]{1,200}")
 _TEXT_CHARACTERS: Final = 400
 _CLOCKS_DIFFER: Final = 86_400
 """How many seconds a release may be from the future (format §35.2, rule 2)."""

@@ -95,7 +95,7 @@ def merge_checks(signed: Sequence[SignedCheck]) -> ArchiveCheck:
     for one in signed:
         _demand_same(first, one.check)
         other = shards.setdefault(one.check.shard.number, one)
-        if other.raw != one.raw:
+        if other.digest != one.digest:
             raise ConflictError(
                 f"There are two different results of shard {one.check.shard}:"
                 f" {other.digest.hex()} and {one.digest.hex()}.",

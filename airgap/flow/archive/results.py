@@ -135,11 +135,11 @@ def load_earlier(depot: Depot, root: Root | None, asked: EarlierRequest) -> Earl
         if (check.archive, check.location) != (asked.archive, asked.location) or check.shards:
             continue
         failed = [one.name for one in check.problems if one.test == "packs"]
-        if check.problem_count > len(check.problems):  # which ones failed is not known
+        earlier.add_failed(map(_read_pack_name, failed), check.began)
+        if check.problem_count > len(check.problems):  # which others failed nobody can say
             continue
         with suppress(CorruptError, MissingError):
             _add(earlier, depot, stored, asked.shard)
-            earlier.add_failed(map(_read_pack_name, failed), check.began)
     return earlier
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,12 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from airgap.disk import locks
-from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
+from airgap.errors import (
+    ConfigurationError,
+    ConflictError,
+    MissingError,
+    StorageError,
+    UsageError,
+)
 from airgap.format.shard import Shard
 from airgap.ledger.check import read_entries
+from airgap.transport.folder import FolderTransport
+from tests.support import forge
 from tests.support.archives import (
+    PACK_BYTES,
     find_packs,
     flip,
     kill_after,
@@ -26,9 +37,11 @@ from tests.support.archives import (
 )
 from tests.support.recorded_site import RecordedSite, make_recorded_site
 from tests.support.refusals import expect_refusal
-from tests.support.stores import snapshot
+from tests.support.sides import REPOSITORY
+from tests.support.stores import noise, snapshot
 
 BUNDLES = 12
+PAGE = (REPOSITORY / "docs" / "check-an-archive.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -177,9 +190,17 @@ def _spoil_envelope(archive: Path) -> Path:
     return path
 
 
+def _put_a_folder_there(archive: Path) -> Path:
+    path = min(archive.glob("bundles/*/builder.*.dsse"))
+    path.unlink()
+    path.mkdir()
+    return path.parent
+
+
 @pytest.mark.parametrize(
     ("spoil", "test"),
     [
+        (_put_a_folder_there, "signatures"),
         (_spoil_manifest, "manifests"),
         (_spoil_signature, "signatures"),
         (_spoil_envelope, "signatures"),
@@ -259,6 +280,52 @@ def test_what_was_read_of_late_is_left_out(site: RecordedSite, archive: Path) ->
     assert check(site, archive, "--older-than", "0", "--sign", site.key())["packs_read"] == 10
 
 
+def test_what_a_whole_check_has_read_is_left_out_but_for_new_bundles(
+    site: RecordedSite, archive: Path
+) -> None:
+    words = ("--older-than", "90d", "--sign", site.key())
+    check(site, archive, "--sign", site.key())
+    assert check(site, archive, *words)["packs_read"] == 0
+
+    write_archive(archive, list_files(site, BUNDLES + 1, shared=2))
+
+    assert check(site, archive, *words)["packs_read"] == 1
+    listed = archive.glob("archive/checks/*/*.bundles")
+    (bundles,) = [path for path in listed if path.stat().st_size == 32 * BUNDLES]
+    bundles.unlink()
+    found = check(site, archive, *words)  # what the whole check has read is not known any more
+    assert found["packs_read"] == BUNDLES - 2
+
+
+def test_a_check_without_anything_written_has_no_result(site: RecordedSite, archive: Path) -> None:
+    words = ("--read-only", "--sign", site.key())
+    expect_refusal(site, "archive", "check", archive, *words, error=MissingError)
+    check(site, archive, "--sign", site.key())
+    before = snapshot(archive)
+
+    found = check(site, archive, *words, "-o", site.top / "r.json")
+
+    assert (found["result"], found["stored"]) == ("PASSED", None)
+    assert (site.top / "r.json").exists()
+    assert snapshot(archive) == before
+
+
+def test_two_manifests_that_say_different_sizes_of_one_pack_are_found(
+    site: RecordedSite, archive: Path
+) -> None:
+    signer = forge.load_signer(site.key("bob"))
+    made = forge.draft(forge.model({"w.bin": noise(PACK_BYTES, 5)}, "ranker:v5"))
+    size = len(made.packs[0]) + 1
+    made.manifest["packs"]["sizes"] = forge.u32(size)
+    raw = made.raw()
+    write_archive(archive, dict(forge.members(raw, forge.sign(raw, signer), [])))
+
+    found = check(site, archive, code=10)
+
+    assert {one["test"] for one in found["problems"]} <= {"manifests", "packs"}
+    assert found["tests"]["failed"]
+
+
 def test_what_failed_is_read_again_at_once(site: RecordedSite, archive: Path) -> None:
     words = ("--older-than", "90d", "--sign", site.key())
     flip(find_packs(archive)[3])
@@ -288,6 +355,35 @@ def test_a_pack_is_mended_from_a_copy_and_nothing_is_lost(
     assert kept.name == f"{bad.stem}.{hashlib.sha256(changed).hexdigest()}"
     assert kept.read_bytes() == changed
     assert check(site, archive)["result"] == "PASSED"
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_mending_that_ends_half_way_loses_nothing_and_is_finished_by_the_next(
+    site: RecordedSite, archive: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(archive, site.top / "copy")
+    bad = find_packs(archive)[0]
+    good = flip(bad)
+    changed = bad.read_bytes()
+    publish, left = FolderTransport.publish, [step]
+
+    def fail(transport: FolderTransport, name: str, data: bytes, *, replace: bool = False) -> bool:
+        left[0] -= 1
+        if not left[0]:
+            raise StorageError("The disk is full.", "Make room.")
+        return publish(transport, name, data, replace=replace)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderTransport, "publish", fail)
+        ran = site.run("archive", "check", archive, "--from", copy)
+    assert ran.code == StorageError.exit_code
+    assert bad.read_bytes() == changed
+    assert [path.read_bytes() for path in archive.glob("archive/damaged/*")] == [changed] * (
+        step - 1
+    )
+
+    assert check(site, archive, "--from", copy)["mended"] == [str(bad.relative_to(archive))]
+    assert bad.read_bytes() == good
 
 
 def test_a_copy_that_is_damaged_as_well_mends_nothing(site: RecordedSite, archive: Path) -> None:
@@ -326,29 +422,57 @@ def test_a_folder_without_bundles_is_not_an_archive(site: RecordedSite, tmp_path
     assert ran.code == MissingError.exit_code
 
 
-def test_a_result_is_verified_with_openssl_alone(
+def test_a_result_is_verified_with_the_commands_of_the_page(
     site: RecordedSite, archive: Path, tmp_path: Path
 ) -> None:
-    check(site, archive, "--sign", site.key(), "-o", tmp_path / "r.json")
-    script = r"""
-    set -e
-    payload=$(sed 's/.*"payload":"\([^"]*\)".*/\1/' r.json | base64 -d | wc -c)
-    { printf 'DSSEv1 28 application/vnd.in-toto+json %s ' "$payload"
-      sed 's/.*"payload":"\([^"]*\)".*/\1/' r.json | base64 -d; } > signed
-    sed 's/.*"sig":"\([^"]*\)".*/\1/' r.json | base64 -d > signature
-    openssl pkeyutl -verify -pubin -inkey "$1" -rawin -in signed -sigfile signature
-    """
-
-    done = subprocess.run(
-        ["sh", "-c", script, "sh", site.public()],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    found = check(site, archive, "--sign", site.key(), "-o", tmp_path / "may.json")
+    shutil.copy(site.public(), tmp_path / "recorder.pub")
+    (script,) = re.findall(
+        r"## Verify a result without airgap\n.*?```sh\n(.*?)```", PAGE, re.DOTALL
     )
 
-    assert "Verified Successfully" in done.stdout, done.stderr
+    def verify() -> str:
+        done = subprocess.run(
+            ["sh", "-c", script],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.stdout + done.stderr
+
+    assert "Signature Verified Successfully" in verify()
+    assert json.loads((tmp_path / "payload").read_bytes())["predicate"]["result"] == "PASSED"
+    result = tmp_path / "may.json"
+    result.write_bytes(result.read_bytes().replace(b'"payload":"eyJf', b'"payload":"eyJe'))
+    assert "Verified Successfully" not in verify()
+    (bundles,) = archive.glob(f"archive/checks/*/{found['state']}.bundles")
+    assert hashlib.sha256(bundles.read_bytes()).hexdigest() == found["state"]
+
+
+def test_the_job_of_the_page_checks_every_shard_once() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    job = yaml.safe_load(text)["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    assert container["command"] == ["sh", "-c"]
+    (line,) = container["args"]
+
+    shards = set()
+    for index in range(job["completions"]):
+        told = subprocess.run(
+            ["sh", "-c", line.replace("exec airgap", "echo")],
+            env={"PATH": os.environ["PATH"], "JOB_COMPLETION_INDEX": str(index)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        words = told.stdout.split()
+        assert words[:2] == ["archive", "check"]
+        shards.add(words[words.index("--shard") + 1])
+
+    assert shards == {f"{number}/64" for number in range(1, 65)}
 
 
 def test_a_check_that_was_killed_goes_on_and_reads_no_pack_twice(

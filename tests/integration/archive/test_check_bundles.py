@@ -145,6 +145,35 @@ def test_a_pack_is_mended_from_parity_if_that_is_asked_for(made: Side, archive: 
     assert check(made, archive)["result"] == "PASSED"
 
 
+def test_a_bundle_that_the_root_of_today_does_not_admit_is_a_warning(
+    archive: Path, tmp_path: Path
+) -> None:
+    """Its builder's key was revoked since: the archive is whole, and a person must know."""
+    later = Side(tmp_path / "later")
+    later.top.mkdir()
+    root = make_root(2, builder=team("bob ben"), scanner=team("sam"), site="ward")
+    pin(later, replace(root, created_at=2002, revoked_keys=(BOB,)))
+
+    found = check(later, archive)
+
+    assert found["result"] == "WARNED"
+    (problem,) = found["problems"]
+    assert (problem["test"], problem["kind"]) == ("signatures", "not-trusted")
+    assert later.run("archive", "check", archive).code == 0
+
+
+def test_a_certificate_under_another_name_is_found(made: Side, archive: Path) -> None:
+    folder = archive / "archive/tsa"
+    folder.mkdir(parents=True)
+    (folder / f"tsa.{TSA.digest.hex()}.pem").write_bytes(TSA.pem)
+    assert check(made, archive)["result"] == "PASSED"
+
+    (folder / f"tsa.{'0' * 64}.pem").write_bytes(TSA.pem)
+
+    (problem,) = check(made, archive)["problems"]
+    assert (problem["test"], problem["name"]) == ("records", f"archive/tsa/tsa.{'0' * 64}.pem")
+
+
 def test_without_the_library_stamps_are_not_among_the_tests(
     made: Side, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

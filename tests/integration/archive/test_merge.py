@@ -168,6 +168,18 @@ def test_two_different_results_of_one_shard_are_refused(site: RecordedSite) -> N
     expect_refusal(site, "archive", "merge", *list_results(site), again, error=ConflictError)
 
 
+def test_a_damaged_manifest_is_in_the_merged_result(site: RecordedSite) -> None:
+    flip(min((site.top / "archive").glob("bundles/*/manifest.msgpack")))
+    results = [make_result(site, number) for number in range(1, SHARDS + 1)]
+    words = ("--sign", site.key(), "--archive", site.top / "archive")
+
+    ran = site.run("archive", "merge", *results, *words, "--json")
+
+    assert ran.code == CorruptError.exit_code
+    assert ran.json["packs"] == 8  # nobody knows what it needs
+    assert {one["test"] for one in ran.json["problems"]} == {"manifests", "packs"}
+
+
 def test_an_archive_that_has_changed_since_is_refused(site: RecordedSite) -> None:
     write_archive(site.top / "archive", list_files(site, 10))
     words = ("--sign", site.key(), "--archive", site.top / "archive")
