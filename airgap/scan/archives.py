@@ -15,6 +15,7 @@ __all__ = ["MemberJudge", "judge_tar", "judge_zip"]
 MemberJudge = Callable[[str, Content], Judgment]
 """Judges a member by its name and content."""
 _TORCH_FILES: Final = frozenset({"version", "byteorder", ".format_version", ".storage_alignment"})
+_SMALL: Final = 64
 _KERAS_FILES: Final = frozenset({"config.json", "metadata.json", "model.weights.h5"})
 _EXPORTED_FILES: Final = frozenset({"serialized_exported_program.json", "archive_format"})
 """Names by which torch.export finds its programs, whose expressions it evaluates."""
@@ -68,6 +69,9 @@ def _judge_torch(
         size = storage.count * storage.width
         demand(member and member.size == size, f"{name} has another size than the pickle says")
         passed.add(name)
+    for name in by_name.keys() & passed - {f"{root}/data.pkl"}:
+        small = name.removeprefix(f"{root}/") in {*_TORCH_FILES, ".data/serialization_id"}
+        demand(not small or by_name[name].size <= _SMALL, f"{name} is too large")
     others = [member for member in members if member.name not in passed]
     judgments = [
         judge_member(member.name, open_member(content, member)).within(member.name)

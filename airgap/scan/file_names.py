@@ -18,7 +18,12 @@ _PROGRAMS: Final = {
     **dict.fromkeys((".whl", ".egg"), "a Python package"),
 }
 _PROGRAM_NAMES: Final = frozenset(
-    {"dockerfile", "makefile", "entrypoint", "setup.cfg", "tox.ini", "pyproject.toml", ".envrc"}
+    {
+        *("dockerfile", "makefile", "entrypoint", "setup.cfg", "tox.ini", "pyproject.toml"),
+        *(".envrc", "entry_points.txt", "cmakelists.txt", "bentofile.yaml", "bentofile.yml"),
+        *("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"),
+        *(".gitlab-ci.yml", ".pre-commit-config.yaml", "meson.build"),
+    }
 )
 _PLAIN: Final = frozenset(
     {

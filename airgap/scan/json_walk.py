@@ -31,8 +31,9 @@ _TEXT: Final = rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+"'
 _NUMBER: Final = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
 _SCALAR: Final = b"(?>" + _TEXT + b"|" + _NUMBER + rb"|true|false|null|NaN|-?Infinity)"
 _PLAIN_KEY: Final = (
-    rb'"(?!auto_map|chat_template|custom_pipelines|expr_str|graph_module|_target_|'
-    rb'trust_remote_code|py/|class_name"|module"|config"|registered_name")[^"\\\x00-\x1f]*+"'
+    rb'"(?!auto_map|chat_template|custom_|expr_str|graph_module|_target_|trust_remote_code|py/|'
+    rb'activation_f|sbert_ce_|_?attn_impl|megatron_core|class_name"|module"|config"|'
+    rb'registered_name")[^"\\\x00-\x1f]*+"'
 )
 """A key that names no program, whatever its value is."""
 
@@ -142,6 +143,8 @@ class _Walk:
 
     def _match(self, pattern: re.Pattern[bytes]) -> bytes | None:
         """Return what a pattern matches here, and go behind it; None: nothing."""
+        if len(self._data) - self._at < _MARGIN:  # else a number could be cut: 1.|5
+            self._fill()
         while True:
             matched = pattern.match(self._data, self._at)
             if matched is not None and matched.end() < len(self._data):

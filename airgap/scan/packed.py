@@ -48,18 +48,21 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-_UNPACKERS: Final[dict[bytes, tuple[str, Callable[[], _Unpacker]]]] = {
-    b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(31)),
-    b"BZh": ("bzip2", bz2.BZ2Decompressor),
-    b"\xfd7zXZ\0": ("xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_DICTIONARY)),
+_UNPACKERS: Final[dict[str, tuple[re.Pattern[bytes], Callable[[], _Unpacker]]]] = {
+    "gzip": (re.compile(rb"\x1f\x8b"), lambda: zlib.decompressobj(31)),
+    "bzip2": (re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), bz2.BZ2Decompressor),
+    "xz": (
+        re.compile(rb"\xfd7zXZ\x00"),
+        lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_DICTIONARY),
+    ),
 }
 
 
 def find_packer(content: Content) -> str:
     """Return the packer by which joblib would unpack a content, or another one; empty: none."""
     start = content.read(0, _BEGINNING)
-    for mark, (name, _) in _UNPACKERS.items():
-        if start.startswith(mark):
+    for name, (mark, _) in _UNPACKERS.items():
+        if mark.match(start):
             return name
     if start.startswith(b"\x5d\x00") and _begins_packed(_open_lzma(), start):
         return "lzma"
@@ -129,7 +132,10 @@ def unpack_piece(unpacker: _Unpacker, packed: bytes) -> Iterator[bytes]:
 
 def unpack(content: Content, packer: str) -> Content:
     """Return what is packed; raises Unreadable when it is too large, or followed by something."""
-    makers: dict[str, Callable[[], _Unpacker]] = {**dict(_UNPACKERS.values()), "lzma": _open_lzma}
+    makers: dict[str, Callable[[], _Unpacker]] = {
+        **{name: make for name, (_, make) in _UNPACKERS.items()},
+        "lzma": _open_lzma,
+    }
     unpacker = makers.get(packer, zlib.decompressobj)()
     unpacked = io.BytesIO()
     try:

@@ -41,6 +41,9 @@ _OTHER_MODULE: Final = re.compile(
 """In model.yaml: a module that is not of BentoML, on its line or the next; a merged key or an alias
 for one, and a file that does not begin with a key."""
 _PYTHON_TAG: Final = re.compile(rb"![^\s!]{0,200}(?:python[/:]|%[0-9A-Fa-f]{2})|!<|%TAG")
+_LISTS_OF_CLASSES: Final = frozenset(
+    {"modules.json", "model_index.json", "modular_model_index.json"}
+)
 _LIBRARIES: Final = frozenset({"diffusers", "transformers", "None"})
 _OVERLAP: Final = 4096
 _CODE_KEYS: Final = {
@@ -53,7 +56,14 @@ _CODE_KEYS: Final = {
     "chat_templates": "is a program for chats",
     "_target_": "names what is called",
     "trust_remote_code": "lets programs of the repository run",
+    "custom_ops_library": "names a library that is loaded",
 }
+_ACTIVATIONS: Final = frozenset(
+    {"activation_fn", "activation_function", "sbert_ce_default_activation_function"}
+)
+_ACTIVATION: Final = re.compile(r"[^.]*|torch\.nn\.(?:modules\.[a-z]+\.)?[A-Z]\w*")
+"""A name that is looked up in a table, or a layer of torch: others are imported and called."""
+_SENTENCE_CLASS: Final = re.compile(r"sentence_transformers\.(?:[a-z_]+\.)*[A-Z]\w*")
 _REFUSED_KEYS: Final = frozenset({"py/object", "py/reduce", "py/function", "py/type", "py/repr"})
 
 
@@ -112,7 +122,7 @@ def _judge_yaml(name: str, content: Content) -> Judgment:
         return refused("YAML", "a key is marked by a question mark")
     if _find(content, _YAML_CALL):
         return code("YAML", "a key names what is called, or is a program for chats")
-    if PurePosixPath(name).name == "model.yaml" and _OTHER_MODULE.search(
+    if PurePosixPath(name).name.lower() == "model.yaml" and _OTHER_MODULE.search(
         content.read_whole(_YAML_BYTES)
     ):
         return code("YAML", "it loads a module that is not of BentoML")
@@ -168,8 +178,8 @@ class _Object(list[tuple[str, object]]):
 
 def _find_classes(name: str, content: Content) -> dict[str, None]:
     """Find classes of other libraries in the lists from which pipelines are put together."""
-    last = PurePosixPath(name).name
-    if last not in {"modules.json", "model_index.json"}:
+    last = PurePosixPath(name).name.lower()
+    if last not in _LISTS_OF_CLASSES:
         return {}
     reasons: dict[str, None] = {}
     data = content.read_whole(_LIST_BYTES).removeprefix(_BOM)
@@ -189,9 +199,9 @@ def _find_classes_of(name: str, members: _Object) -> dict[str, None]:
     reasons: dict[str, None] = {}
     for key, value in members:
         if name == "modules.json" and key == "type" and isinstance(value, str):
-            if not value.startswith("sentence_transformers."):
+            if not _SENTENCE_CLASS.fullmatch(value):
                 reasons[f"it loads the class {value[:80]!r}"] = None
-        elif name == "model_index.json" and isinstance(value, list) and value:
+        elif name != "modules.json" and isinstance(value, list) and value:
             library = str(value[0])
             if library not in _LIBRARIES:
                 reasons[f"it loads a class of {library[:80]!r}"] = None
@@ -206,8 +216,22 @@ def _find_code(key: str, value: object) -> dict[str, None]:
         _check_text(value)
     if key.startswith("chat_template") and isinstance(value, bool | int):
         raise Unreadable("chat_template is neither a text nor a list of them")
+    why = _name_program(key, value) if isinstance(value, str) else ""
     is_there = value is CONTAINER or value not in (None, False, "", [])
-    return {f"{key} {_CODE_KEYS[key]}": None} if is_there and key in _CODE_KEYS else {}
+    if is_there and key in _CODE_KEYS:
+        why = _CODE_KEYS[key]
+    return {f"{key} {why}": None} if why else {}
+
+
+def _name_program(key: str, value: str) -> str:
+    """Say which program a value names for a key whose values usually name none; empty: none."""
+    if key in _ACTIVATIONS and not _ACTIVATION.fullmatch(value):
+        return "names what is imported and called"
+    if key in {"attn_implementation", "_attn_implementation"} and "/" in value:
+        return "names a program of another repository"
+    if key == "megatron_core" and value != "megatron.core":
+        return "names a module that is loaded"
+    return ""
 
 
 def _check_layer(pairs: list[tuple[str, object]]) -> None:

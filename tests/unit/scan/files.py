@@ -555,6 +555,18 @@ MEDIA: Final = dict(_make_media())
 """The smallest images, sounds and fonts that are whole."""
 
 
+def _lists_of_classes() -> Iterator[Case]:
+    layers = b'{"activation_function": "gelu", "a": [{"activation_fn": "torch.nn.Identity"}],'
+    layers += b' "sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity",'
+    yield Case(
+        "layers.json",
+        layers + b'"megatron_core": "megatron.core", "config": {"custom_x": 1}}',
+        "inert",
+    )
+    yield Case("m/modules.json", b'[{"type": "sentence_transformers.models.Dense"}]', "inert")
+    yield Case("BZhang.txt", b"BZhang and x^2\n", "inert")
+
+
 def _others() -> Iterator[Case]:
     yield Case("lib.so", b"\x7fELF" + bytes(60), "code", "native")
     yield Case("tool.exe", b"MZ" + bytes(60), "code", "native")
@@ -585,6 +597,7 @@ GROUPS: tuple[Callable[[], Iterator[Case]], ...] = (
         _onnx_models,
         _archives,
         _texts,
+        _lists_of_classes,
         _others,
     ),
 )

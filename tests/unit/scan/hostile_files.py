@@ -316,6 +316,16 @@ def _hidden_code() -> Iterator[tuple[str, bytes]]:
     yield "model.yaml", b"name: a\nmodule: evil.loader\n"
     yield "m/model_index.json", b'{"unet": ["evil", "Loader"]}'
     yield "m/modules.json", b'[{"idx": 0, "type": "evil.Loader"}]'
+    yield "cross-encoder.json", b'{"sentence_transformers": {"activation_fn": "torch.hub.list"}}'
+    yield "dense.json", b'{"activation_function": "os.abort"}'
+    yield "kernel.json", b'{"_attn_implementation": "evil/kernel"}'
+    yield "megatron.json", b'{"megatron_core": "evil"}'
+    yield "genai_config.json", b'{"model": {"decoder": {"custom_ops_library": "/tmp/evil"}}}'
+    yield "n/modules.json", b'[{"type": "sentence_transformers.base.modules.dense.torch"}]'
+    yield "Modules.json", b'[{"type": "evil.Loader"}]'
+    yield "modular_model_index.json", b'{"u": [null, null, {"type_hint": ["evil", "U"]}]}'
+    yield "entry_points.txt", b"[console_scripts]\na = b:c\n"
+    yield "CMakeLists.txt", b"execute_process(COMMAND true)\n"
     yield "adapter_config.json", b'{"auto_mapping": {"parent_library": "evil"}}'
     yield "tensor.so", safetensors({"a": tensor(0, 8)}, bytes(8))
     yield "Dockerfile", b"RUN true\n"
