@@ -17,6 +17,7 @@ from airgap.scan.pickle_operations import find_name
 from airgap.scan.pickle_values import demand
 from airgap.scan.pickles import has_pickle_mark, judge_pickle
 from airgap.scan.protobuf import read_fields
+from airgap.scan.sentencepiece import judge_sentencepiece, looks_like_sentencepiece
 from airgap.scan.tars import is_tar
 from airgap.scan.tensors import (
     NPY_MARK,
@@ -205,6 +206,7 @@ _FORMS: Final[tuple[tuple[str, Callable[[Content], bool], _Judge], ...]] = (
     ),
     ("image or sound", looks_like_media, _judge_media),
     ("ONNX", looks_like_onnx, _judge_alone(judge_onnx)),
+    ("SentencePiece", looks_like_sentencepiece, _judge_alone(judge_sentencepiece)),
     ("UBJSON", looks_like_ubjson, _judge_alone(judge_ubjson)),
 )
 """Forms in the order in which they are looked for: a name, a test of a content, a judge.

@@ -60,6 +60,17 @@ keras.metrics: AUC Accuracy BinaryAccuracy BinaryCrossentropy BinaryIoU Categori
 keras.optimizers: Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion LossScaleOptimizer
     Muon Nadam RMSprop SGD ScheduleFreeAdamW
 keras.regularizers: L1 L1L2 L2 OrthogonalRegularizer
+keras.src.models.functional: Functional
+keras.src.models.sequential: Sequential
+keras.src.backend.torch.optimizers.torch_adadelta: Adadelta
+keras.src.backend.torch.optimizers.torch_adagrad: Adagrad
+keras.src.backend.torch.optimizers.torch_adam: Adam
+keras.src.backend.torch.optimizers.torch_adamax: Adamax
+keras.src.backend.torch.optimizers.torch_adamw: AdamW
+keras.src.backend.torch.optimizers.torch_lion: Lion
+keras.src.backend.torch.optimizers.torch_nadam: Nadam
+keras.src.backend.torch.optimizers.torch_rmsprop: RMSprop
+keras.src.backend.torch.optimizers.torch_sgd: SGD
 """
 
 

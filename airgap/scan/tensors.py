@@ -32,7 +32,9 @@ _BITS: Final = {
     **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
     "F4": 4,
 }
-_NUMPY_TYPE: Final = re.compile(r"[<>|=]?([biufcSUV?])([0-9]{0,7})|[<>][mM]8(?:\[[a-z0-9]{1,8}\])?")
+_NUMPY_TYPE: Final = re.compile(
+    r"[<>|=]?([biufcSUV?])([0-9]{0,7})|[<>][mM]8(?:\[[A-Za-z0-9]{1,8}\])?"
+)
 
 
 def find_safetensors_header(content: Content) -> int:

@@ -64,6 +64,13 @@ _ACTIVATIONS: Final = frozenset(
 _ACTIVATION: Final = re.compile(r"[^.]*|torch\.nn\.(?:modules\.[a-z]+\.)?[A-Z]\w*")
 """A name that is looked up in a table, or a layer of torch: others are imported and called."""
 _SENTENCE_CLASS: Final = re.compile(r"sentence_transformers\.(?:[a-z_]+\.)*[A-Z]\w*")
+_KERAS_VALUES: Final = frozenset(
+    {
+        *("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"),
+        "__tuple__",
+    }
+)
+"""What Keras makes of numbers and texts alone; not here: `__lambda__` and `__typespec__`."""
 _REFUSED_KEYS: Final = frozenset({"py/object", "py/reduce", "py/function", "py/type", "py/repr"})
 
 
@@ -243,7 +250,7 @@ def _check_layer(pairs: list[tuple[str, object]]) -> None:
     demand(len(members) == len(pairs), "a layer has a key twice")
     module = members.get("module")
     registered = members.get("registered_name")
-    if name == "__tuple__" and module is None:
+    if name in _KERAS_VALUES and module is None:
         return
     if not isinstance(name, str) or not isinstance(module, str):
         raise Unreadable(f"a layer {str(name)[:80]!r} has no module")

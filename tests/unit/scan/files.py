@@ -290,6 +290,7 @@ def _arrays() -> Iterator[Case]:
     yield Case("records.npy", array(np.zeros(3, dtype=[("a", "<f4"), ("b", "<i8", (2,))])), "inert")
     yield Case("objects.npy", array([Calls(print, "x")], objects=True), "refused", "print")
     yield Case("texts.npy", array(["a", 1], objects=True), "inert")
+    yield Case("days.npy", array(np.array(["2026-11-30"], dtype="M8[D]")), "inert")
     second = b"\x93NUMPY\x02\0" + struct.pack("<I", 64)
     second += b"{'descr': '<U2', 'fortran_order': False, 'shape': (1,)}".ljust(64) + bytes(8)
     yield Case("second.npy", second, "inert")
@@ -555,6 +556,23 @@ MEDIA: Final = dict(_make_media())
 """The smallest images, sounds and fonts that are whole."""
 
 
+def _vocabularies() -> Iterator[Case]:
+    score = b"\x15\0\0\x80\x3f"
+    pieces = field(1, field(1, b"<unk>") + score + b"\x18\2") + field(
+        1, field(1, "é".encode()) + score
+    )
+    long = field(1, field(1, b"a" * 200) + score)
+    rules = field(2, field(1, b"/data/a.txt") + field(4, 8)) + field(3, field(2, bytes(300)))
+    yield Case("tokenizer.model", pieces + long + rules, "inert")
+    for name, more, reason in (
+        ("piece", field(1, field(1, b"a") + score + field(9, b"x")), "not a text with"),
+        ("field", field(9, b"x"), "the field 9"),
+        ("number", field(2, 5), "is a number"),
+        ("rules", field(2, b"\xff"), "does not end"),
+    ):
+        yield Case(f"{name}.model", pieces + more, "refused", reason)
+
+
 def _lists_of_classes() -> Iterator[Case]:
     layers = b'{"activation_function": "gelu", "a": [{"activation_fn": "torch.nn.Identity"}],'
     layers += b' "sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity",'
@@ -598,6 +616,7 @@ GROUPS: tuple[Callable[[], Iterator[Case]], ...] = (
         _archives,
         _texts,
         _lists_of_classes,
+        _vocabularies,
         _others,
     ),
 )

@@ -1,7 +1,7 @@
 """Made ``files/`` once, with the frameworks; they are too large for the tests.
 
-scikit-learn 1.9.1 and joblib 1.6.0, xgboost 3, lightgbm 4.7.0, keras 3.15.1 over jax, onnx 1.23.2,
-torch 2, NumPy 2.4.6. Run it in an empty folder, in an environment that has them.
+scikit-learn 1.9.1 and joblib 1.6.0, xgboost 3, lightgbm 4.7.0, keras 3.15.1 over jax (the last two
+models over torch), onnx 1.23.2, torch 2, NumPy 2.4.6. Run it in an empty folder, in an environment that has them.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, misc"
@@ -78,6 +78,16 @@ def make_keras() -> None:
     model.save_weights("dense.weights.h5")
     layers = [keras.Input((4,)), keras.layers.Lambda(lambda values: values * 2)]
     keras.Sequential(layers).save("lambda.keras")
+    inputs = keras.Input((4,))
+    two = [keras.layers.Dense(3, activation="relu")(inputs), keras.layers.Dense(3)(inputs)]
+    model = keras.Model(inputs, keras.layers.Dropout(0.1)(keras.layers.Concatenate()(two)))
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(np.zeros((8, 4)), np.zeros((8, 6)))
+    model.save("functional.keras")
+    inputs = keras.Input((5,), dtype="int32")
+    values = keras.layers.Embedding(10, 4)(inputs)
+    values = keras.layers.MultiHeadAttention(2, 2)(values, values)
+    keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(values)).save("attention.keras")
 
 
 def make_onnx() -> None:
