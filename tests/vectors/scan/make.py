@@ -1,7 +1,8 @@
 """Made ``files/`` once, with the frameworks; they are too large for the tests.
 
 scikit-learn 1.9.1 and joblib 1.6.0, xgboost 3, lightgbm 4.7.0, keras 3.15.1 over jax (the last two
-models over torch), onnx 1.23.2, torch 2, NumPy 2.4.6. Run it in an empty folder, in an environment that has them.
+models over torch), onnx 1.23.2, torch 2, NumPy 2.4.6. Run it in an empty folder, in an environment
+that has them.
 """
 
 # mypy: disable-error-code="import-not-found, import-untyped, misc"
