@@ -101,7 +101,7 @@ class Made:
     pair: Pair
     arguments: Row
     table: Table | None = None
-    """Its items, if it is a dictionary of a kind."""
+    """What it maps, if its class is a dictionary, such as ``OrderedDict``; None for others."""
     is_built: bool = False
     is_whole: bool = True
     """Whether it needs no state any more to be used."""

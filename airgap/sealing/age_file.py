@@ -19,6 +19,7 @@ from airgap.format.age_header import (
     AgeHeaderError,
     measure_payload,
 )
+from airgap.printable import count_text
 from airgap.sealing.age_keys import (
     FILE_KEY_BYTES,
     UNAVAILABLE,
@@ -50,7 +51,7 @@ class AgePayloadError(CorruptError):
 
 
 class NoIdentityError(ConfigurationError):
-    """None of the identities opens the file."""
+    """The file is encrypted to recipients whose identities were not given."""
 
 
 def encrypt(
@@ -91,7 +92,7 @@ def decrypt(
 
     Raises:
         AgeHeaderError, AgeMacError, AgePayloadError: it is not an age file, or was changed.
-        NoIdentityError: no identity opens it.
+        NoIdentityError: it is encrypted to others.
         ConfigurationError: the algorithms do not work here.
     """
     nothing = memoryview(bytearray())
@@ -177,9 +178,10 @@ def _find_file_key(header: AgeHeader, identities: Sequence[AgeIdentity]) -> byte
     keys = [identity.unwrap(stanza) for identity in identities for stanza in header.stanzas]
     file_key = next((key for key in keys if key is not None), None)
     if file_key is None:
+        given = count_text(len(identities), "identity", "identities")
+        others = count_text(len(kinds), "other recipient")
         raise NoIdentityError(
-            f"None of the {len(identities)} identities given opens it: it is encrypted to"
-            f" {len(kinds)} other recipients.",
+            f"It is encrypted to {others}, and the {given} given cannot decrypt it.",
             "Give the identity of a recipient that the site's root names: --identity FILE.",
         )
     return file_key

@@ -69,7 +69,7 @@ class RetryPolicy:
 
 @dataclass(slots=True)
 class _Tries:
-    """What the tries of one call have come to; times in seconds, sizes in bytes."""
+    """The tries of one call so far: failures, time and progress. In seconds and bytes."""
 
     begun: float
     failures: int = 0

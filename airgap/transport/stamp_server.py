@@ -4,9 +4,6 @@ Nothing but the one server is connected to, no redirect is followed, and the res
 bytes and in time. Without TLS it is safe too: the response is signed, and only for this request.
 """
 
-import os
-import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -18,14 +15,16 @@ from airgap.errors import ConfigurationError, TransportError, UsageError
 from airgap.format import limits
 from airgap.printable import quote
 from airgap.transport.http import HttpConnection, Response, Route
+from airgap.transport.https import explain_failures, load_tls
 from airgap.transport.port import TransientError
-from airgap.transport.proxy import choose_proxy, name_ignored_variable
-from airgap.transport.tls import ClientCertificate, explain_client_alert, make_client_context
+from airgap.transport.proxy import choose_proxy
+from airgap.transport.tls import ClientCertificate
 
 __all__ = ["StampServer", "parse_server", "request_stamp"]
 
 _PORTS: Final = {"https": 443, "http": 80}
 _SECONDS: Final = 30.0
+_HINT: Final = "Check the URL, and ask who runs the server."
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _QUERY_TYPE: Final = "application/timestamp-query"
@@ -96,7 +95,7 @@ def request_stamp(server: StampServer, query: bytes) -> bytes:
         "content-length": str(len(query)),
         "connection": "close",
     }
-    with closing(_connect(server)) as connection, _explaining(server.url):
+    with closing(_connect(server)) as connection, _explain(server.url):
         response = connection.request("POST", target, headers, query, server.seconds)
         return _read(response, server.url)
 
@@ -116,7 +115,7 @@ def _read(response: Response, url: str) -> bytes:
 
 
 def _connect(server: StampServer) -> HttpConnection:
-    tls, proxy = _make_tls(server) if server.encrypted else None, None
+    tls, proxy = load_tls(server.ca_file, server.client) if server.encrypted else None, None
     if server.proxy and not server.encrypted:
         raise ConfigurationError(
             f"{server.url} is not encrypted, and is not reached through a proxy.",
@@ -127,46 +126,15 @@ def _connect(server: StampServer) -> HttpConnection:
     return HttpConnection(Route(server.address, tls, proxy), server.url, server.seconds)
 
 
-def _make_tls(server: StampServer) -> ssl.SSLContext:
-    try:
-        return make_client_context(server.ca_file, server.client)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it has no certificate in PEM"
-        raise ConfigurationError(
-            f"The CA file {server.ca_file} cannot be used: {reason}.", "Check its path."
-        ) from error
-
-
 @contextmanager
-def _explaining(url: str) -> Iterator[None]:
+def _explain(url: str) -> Iterator[None]:
     """Translate what can go wrong with the connection; a person runs the command again."""
     try:
-        yield
+        with explain_failures(url, _HINT):
+            yield
     except TransientError as error:
         raise TransportError(error.message, error.hint or "Run the same command again.") from None
-    except socket.gaierror:
-        raise TransportError(
-            f"The host of {url} cannot be resolved.",
-            "Check the name, and DNS." + name_ignored_variable(os.environ),
-        ) from None
-    except ssl.SSLCertVerificationError as error:
-        raise TransportError(
-            f"{url} has no certificate that is trusted for this host name"
-            f" ({error.verify_message.rstrip('.')}).",
-            "Give the certificate of the CA with --ca FILE.",
-        ) from None
-    except ssl.SSLError as error:
-        if refusal := explain_client_alert(error, url):
-            raise refusal from None
-        reason = (error.reason or "closed by the server").replace("_", " ").lower()
-        raise _refuse(url, f"does not speak TLS as is required ({reason})") from None
-    except OSError as error:
-        reason = "timed out" if isinstance(error, TimeoutError) else error.strerror or "broke"
-        raise TransportError(
-            f"The connection to {url} cannot be opened ({reason}).",
-            "Check the host, the port and the network." + name_ignored_variable(os.environ),
-        ) from None
 
 
 def _refuse(url: str, problem: str) -> TransportError:
-    return TransportError(f"{url} {problem}.", "Check the URL, and ask who runs the server.")
+    return TransportError(f"{url} {problem}.", _HINT)

@@ -195,7 +195,7 @@ def test_a_stranger_with_another_identity_opens_nothing(
     told = refusals.expect_refusal(
         isolated, "import", depot, "--identity", secret, error=ConfigurationError
     )
-    assert "None of the 1 identities given opens it" in told.json["error"]["message"]
+    assert "the 1 identity given cannot decrypt it" in told.json["error"]["message"]
     del ward
 
 

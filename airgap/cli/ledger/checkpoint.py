@@ -6,19 +6,16 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.cli.ledger.options import (
+    ChosenLedger,
     checkpoint_lines,
-    choose_side,
     describe_checkpoint,
-    ledger_options,
-    open_signer,
-    signer_options,
+    with_ledger,
 )
 from airgap.cli.output import OutputPath, Result, reports
 from airgap.errors import ConfigurationError, UsageError
 
 
 @click.command(name="checkpoint", cls=HelpCommand)
-@ledger_options
 @click.option(
     "--cosigned",
     metavar="FILE",
@@ -28,17 +25,13 @@ from airgap.errors import ConfigurationError, UsageError
 @click.option(
     "--output", "-o", metavar="FILE", type=OutputPath(), help="Write the checkpoint there, too."
 )
-@signer_options
 @reports
-def command(  # noqa: PLR0913  (one argument per option)
+@with_ledger
+def command(
     *,
-    site: str | None,
-    exports: bool,
     cosigned: Path | None,
     output: Path | None,
-    key: str | None,
-    passphrase_env: str | None,
-    passphrase_fd: int | None,
+    ledger: ChosenLedger,
 ) -> Result:
     """Sign how many entries a ledger has, and the root of the tree over them.
 
@@ -49,18 +42,15 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.ledger.prove import write_proof_file
     from airgap.flow.ledger.verify import read_proof_file
 
-    side = choose_side(exports=exports)
-    name = checkpoints.choose_ledger(site, side)
-    signer = open_signer(key, passphrase_env, passphrase_fd)
-    if cosigned is not None and signer is not None:
+    if cosigned is not None and ledger.signer is not None:
         raise UsageError(
             "--cosigned signs nothing, and --key does.", "Sign first, then add what witnesses sign."
         )
     if cosigned is not None:
         raw = read_proof_file(cosigned)
-        signed = checkpoints.add_cosignatures(name, side, raw, str(cosigned))
-    elif signer is not None:
-        signed = checkpoints.make_checkpoint(name, side, signer)
+        signed = checkpoints.add_cosignatures(ledger.site, ledger.side, raw, str(cosigned))
+    elif ledger.signer is not None:
+        signed = checkpoints.make_checkpoint(ledger.site, ledger.side, ledger.signer)
     else:
         raise ConfigurationError(
             "There is no key to sign the checkpoint with.", "Give --key KEY, the recorder's."

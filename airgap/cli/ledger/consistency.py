@@ -6,12 +6,10 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.cli.ledger.options import (
+    ChosenLedger,
     checkpoint_lines,
-    choose_side,
     describe_checkpoint,
-    ledger_options,
-    open_signer,
-    signer_options,
+    with_ledger,
 )
 from airgap.cli.output import OutputPath, Result, reports
 
@@ -26,32 +24,23 @@ from airgap.cli.output import OutputPath, Result, reports
     required=True,
     help="The file to write: what `airgap ledger cosign`, or another C2SP witness, takes.",
 )
-@ledger_options
-@signer_options
 @reports
-def command(  # noqa: PLR0913  (one argument per option)
+@with_ledger
+def command(
     *,
     old: str,
     output: Path,
-    site: str | None,
-    exports: bool,
-    key: str | None,
-    passphrase_env: str | None,
-    passphrase_fd: int | None,
+    ledger: ChosenLedger,
 ) -> Result:
     """Prove that the last checkpoint of a ledger continues OLD, a checkpoint or its length.
 
     OLD is 0 for a witness that has not seen this ledger yet.
     """
-    from airgap.flow.ledger import checkpoints
     from airgap.flow.ledger.prove import prove_consistency, write_proof_file
     from airgap.flow.ledger.verify import read_size
 
-    side = choose_side(exports=exports)
-    name = checkpoints.choose_ledger(site, side)
-    signer = open_signer(key, passphrase_env, passphrase_fd)
     size = read_size(old)
-    raw, signed = prove_consistency(name, side, size, signer)
+    raw, signed = prove_consistency(ledger.site, ledger.side, size, ledger.signer)
     write_proof_file(output, raw)
     lines = [f"{output} shows what follows {size:,} entries", *checkpoint_lines(signed)]
     return Result(

@@ -6,12 +6,10 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.cli.ledger.options import (
+    ChosenLedger,
     checkpoint_lines,
-    choose_side,
     describe_checkpoint,
-    ledger_options,
-    open_signer,
-    signer_options,
+    with_ledger,
 )
 from airgap.cli.output import OutputPath, Result, count_text, reports
 
@@ -31,32 +29,23 @@ from airgap.cli.output import OutputPath, Result, count_text, reports
     required=True,
     help="The folder to write, new or empty.",
 )
-@ledger_options
-@signer_options
 @reports
-def command(  # noqa: PLR0913  (one argument per option)
+@with_ledger
+def command(
     *,
     since: str,
     output: Path,
-    site: str | None,
-    exports: bool,
-    key: str | None,
-    passphrase_env: str | None,
-    passphrase_fd: int | None,
+    ledger: ChosenLedger,
 ) -> Result:
     """Write the entries of a ledger into FOLDER, as far as its last checkpoint covers them.
 
     The entries lead to the root of the checkpoint, so that none can be left out or changed:
     `airgap ledger verify FOLDER` checks that. They are there byte for byte, and as JSON.
     """
-    from airgap.flow.ledger import checkpoints
     from airgap.flow.ledger.export import export_entries
     from airgap.flow.ledger.verify import read_size
 
-    side = choose_side(exports=exports)
-    name = checkpoints.choose_ledger(site, side)
-    signer = open_signer(key, passphrase_env, passphrase_fd)
-    done = export_entries(name, side, read_size(since), output, signer)
+    done = export_entries(ledger.site, ledger.side, read_size(since), output, ledger.signer)
     entries = count_text(done.count, "entry", "entries")
     lines = [f"{entries} from number {done.first} on: {output}", *checkpoint_lines(done.signed)]
     data = {

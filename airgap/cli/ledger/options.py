@@ -1,11 +1,14 @@
 """The options that commands about ledgers share."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
+from airgap.cli.output import Result
 from airgap.cli.passphrases import passphrase_options, read_passphrase
 from airgap.printable import count_text
 
@@ -16,15 +19,15 @@ if TYPE_CHECKING:
     from airgap.format.root import Key
 
 __all__ = [
+    "ChosenLedger",
     "checkpoint_lines",
     "choose_side",
     "describe_checkpoint",
     "ledger_options",
-    "open_signer",
     "read_recorders",
     "read_witnesses",
     "recorder_option",
-    "signer_options",
+    "with_ledger",
     "witness_option",
 ]
 
@@ -45,7 +48,7 @@ def ledger_options(command: Callable[P, Any]) -> Callable[P, Any]:
     )(command)
 
 
-def signer_options(command: Callable[P, Any]) -> Callable[P, Any]:
+def _signer_options(command: Callable[P, Any]) -> Callable[P, Any]:
     """Give a command ``--key``, which AIRGAP_KEY does not stand for: that is a builder's."""
     option = click.option(
         "--key",
@@ -56,11 +59,35 @@ def signer_options(command: Callable[P, Any]) -> Callable[P, Any]:
     return option(passphrase_options(command))
 
 
-def open_signer(key: str | None, variable: str | None, descriptor: int | None) -> "Signer | None":
+def _open_signer(key: str | None, variable: str | None, descriptor: int | None) -> "Signer | None":
     """Open the key that was given, if one was."""
     from airgap.cli.signers import load_signer
 
     return load_signer(key, read_passphrase(variable, descriptor)) if key else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenLedger:
+    """A ledger of this machine, and who signs a new checkpoint of it; None: nobody."""
+
+    site: str
+    side: "Side"
+    signer: "Signer | None"
+
+
+def with_ledger(work: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command a ledger of this machine, and the key that signs: it gets ``ledger``."""
+
+    def run(*args: object, **kwargs: Any) -> Result:  # noqa: ANN401  (click's)
+        from airgap.flow.ledger.checkpoints import choose_ledger
+
+        side = choose_side(exports=kwargs.pop("exports"))
+        site = choose_ledger(kwargs.pop("site"), side)
+        words = (kwargs.pop(name) for name in ("key", "passphrase_env", "passphrase_fd"))
+        return work(*args, ledger=ChosenLedger(site, side, _open_signer(*words)), **kwargs)
+
+    update_wrapper(run, work)
+    return ledger_options(_signer_options(run))
 
 
 def recorder_option(command: Callable[P, Any]) -> Callable[P, Any]:

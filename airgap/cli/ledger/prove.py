@@ -6,12 +6,10 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.cli.ledger.options import (
+    ChosenLedger,
     checkpoint_lines,
-    choose_side,
     describe_checkpoint,
-    ledger_options,
-    open_signer,
-    signer_options,
+    with_ledger,
 )
 from airgap.cli.output import OutputPath, Result, reports
 
@@ -26,31 +24,22 @@ from airgap.cli.output import OutputPath, Result, reports
     required=True,
     help="The folder to write, new or empty.",
 )
-@ledger_options
-@signer_options
 @reports
-def command(  # noqa: PLR0913  (one argument per option)
+@with_ledger
+def command(
     *,
     entry: str,
     output: Path,
-    site: str | None,
-    exports: bool,
-    key: str | None,
-    passphrase_env: str | None,
-    passphrase_fd: int | None,
+    ledger: ChosenLedger,
 ) -> Result:
     """Write FOLDER, which proves that an entry is in a ledger: entry N, or that about BUNDLE.
 
     The last checkpoint must cover the entry; with --key, a new one is signed. FOLDER has the entry,
     the proof, the root that names the recorder, and two programs that check it without airgap.
     """
-    from airgap.flow.ledger import checkpoints
     from airgap.flow.ledger.prove import describe_entry, prove_entry
 
-    side = choose_side(exports=exports)
-    name = checkpoints.choose_ledger(site, side)
-    signer = open_signer(key, passphrase_env, passphrase_fd)
-    written = prove_entry(name, side, entry, output, signer)
+    written = prove_entry(ledger.site, ledger.side, entry, output, ledger.signer)
     lines = [
         f"Entry {written.number} ({written.entry.event}) is proven by {written.folder}",
         *checkpoint_lines(written.signed),

@@ -5,21 +5,18 @@ named; a token only to the registry.
 """
 
 import json
-import os
-import socket
-import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from airgap.errors import ConfigurationError, CorruptError, TransportError
+from airgap.errors import CorruptError, TransportError
 from airgap.printable import make_printable
 from airgap.transport.http import HttpConnection, Response, Route
+from airgap.transport.https import explain_failures, load_tls
 from airgap.transport.port import TransientError
-from airgap.transport.proxy import choose_proxy, name_ignored_variable
+from airgap.transport.proxy import choose_proxy
 from airgap.transport.registry.challenge import (
     TokenServer,
     basic,
@@ -30,10 +27,12 @@ from airgap.transport.registry.challenge import (
 from airgap.transport.registry.options import RegistryOptions
 from airgap.transport.retry import RetryPolicy
 from airgap.transport.secrets import register_secret
-from airgap.transport.tls import explain_client_alert, make_client_context
 
 __all__ = ["RegistryRequest", "RegistrySession"]
 
+_TLS_HINT: Final = (
+    "Check the port; a registry without TLS is written http://, and allowed with --insecure-http."
+)
 _ERROR_BYTES: Final = 64 * 1024
 _TOKEN_BYTES: Final = 256 * 1024
 _LEAST_BYTES_PER_SECOND: Final = 64 * 1024
@@ -79,7 +78,11 @@ class RegistrySession:
         self.repository = repository
         self.mount_from = mount_from
         self._policy = policy or RetryPolicy(tries=6, wait=time.sleep)
-        self._tls = _make_tls(options) if options.encrypted or options.token_hosts else None
+        self._tls = (
+            load_tls(options.ca_file, options.client)
+            if options.encrypted or options.token_hosts
+            else None
+        )
         self._connection = self._connect(options.address, encrypted=options.encrypted)
         self._authorization = ""
 
@@ -214,7 +217,7 @@ class RegistrySession:
         if request.method in ("POST", "PUT", "PATCH"):
             headers["content-length"] = str(len(request.body))
         seconds = self.options.timeout + len(request.body) / _LEAST_BYTES_PER_SECOND
-        with _explaining(self.options.url):
+        with explain_failures(self.options.url, _TLS_HINT):
             return self._connection.request(
                 request.method, request.target, headers, request.body, seconds
             )
@@ -250,7 +253,7 @@ class RegistrySession:
             headers["authorization"] = basic(user, password)
         connection = self._connect(server.address, encrypted=server.encrypted)
         try:
-            with _explaining(server.host):
+            with explain_failures(server.host, _TLS_HINT):
                 response = connection.request("GET", server.target, headers)
             if response.status != _OK:
                 raise self._make_login_error()
@@ -292,51 +295,8 @@ class RegistrySession:
 
     def _connect(self, address: tuple[str, int], *, encrypted: bool) -> HttpConnection:
         if encrypted and self._tls is None:
-            self._tls = _make_tls(replace(self.options, encrypted=True))
+            self._tls = load_tls(self.options.ca_file, self.options.client)
         tls = self._tls if encrypted else None
         options = self.options
         proxy = choose_proxy(options.proxy, options.proxy_password, address) if tls else None
         return HttpConnection(Route(address, tls, proxy), address[0], options.timeout)
-
-
-def _make_tls(options: RegistryOptions) -> ssl.SSLContext:
-    try:
-        return make_client_context(options.ca_file, options.client)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it has no certificate in PEM"
-        raise ConfigurationError(
-            f"The CA file {options.ca_file} cannot be used: {reason}.", "Check its path."
-        ) from error
-
-
-@contextmanager
-def _explaining(url: str) -> Iterator[None]:
-    """Translate what can go wrong before the server has received anything."""
-    try:
-        yield
-    except socket.gaierror:
-        raise TransientError(
-            f"The host of {url} cannot be resolved.",
-            "Check the name, and DNS." + name_ignored_variable(os.environ),
-        ) from None
-    except ssl.SSLCertVerificationError as error:
-        raise TransportError(
-            f"{url} has no certificate that is trusted for this host name"
-            f" ({error.verify_message.rstrip('.')}).",
-            "Give the certificate of the CA with --ca FILE.",
-        ) from None
-    except ssl.SSLError as error:
-        if refusal := explain_client_alert(error, url):
-            raise refusal from None
-        reason = (error.reason or "closed by the server").replace("_", " ").lower()
-        raise TransportError(
-            f"{url} does not speak TLS as is required ({reason}).",
-            "Check the port; a registry without TLS is written http://, and allowed with"
-            " --insecure-http.",
-        ) from None
-    except OSError as error:
-        reason = "timed out" if isinstance(error, TimeoutError) else error.strerror or "broke"
-        raise TransientError(
-            f"The connection to {url} cannot be opened ({reason}).",
-            "Check the host, the port and the network." + name_ignored_variable(os.environ),
-        ) from None
