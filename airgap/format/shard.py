@@ -6,7 +6,7 @@ from typing import Final
 
 from airgap.format import limits
 
-__all__ = ["WHOLE", "Shard", "parse_shard"]
+__all__ = ["WHOLE", "Shard", "find_number", "parse_shard"]
 
 _TEXT: Final = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
 
@@ -24,7 +24,12 @@ class Shard:
 
     def takes(self, digest: bytes) -> bool:
         """Tell whether what this SHA-256 names falls into this shard: into exactly one of each."""
-        return int.from_bytes(digest[:8]) % self.count == self.number - 1
+        return find_number(digest, self.count) == self.number
+
+
+def find_number(digest: bytes, count: int) -> int:
+    """Return the number of the shard, of so many, that this SHA-256 falls into."""
+    return int.from_bytes(digest[:8]) % count + 1
 
 
 WHOLE: Final = Shard(1, 1)

@@ -21,7 +21,7 @@ from airgap.flow.archive.mend import Mender
 from airgap.flow.archive.read_packs import read_packs
 from airgap.flow.archive.results import EarlierRequest
 from airgap.flow.archive.side_by_side import read_side_by_side
-from airgap.flow.archive.survey import list_archive, read_stored_manifest
+from airgap.flow.archive.survey import list_archive, read_stored_manifest, refuse_bundle
 from airgap.flow.ledger.record import ANY_SITE, EventRecord, record_event
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
@@ -133,6 +133,8 @@ def check_archive(request: ArchiveCheckRequest, connector: Connector) -> Checked
 
 
 def _refuse_contradictions(request: ArchiveCheckRequest) -> None:
+    for location in (request.location, *request.sources):
+        refuse_bundle(location)
     if request.output and request.signer is None:
         raise UsageError(
             "A result that is not signed proves nothing, and is not written.",
@@ -171,7 +173,7 @@ class _Check:
         self._now = check_bundle.read_now()
         self._pinned = load_pinned()
         self._with_stamps = check_bundle.has_stamp_library()
-        self._location = make_printable(depot.location)[:_TEXT_CHARACTERS]
+        self._location = make_printable(_name_location(request, depot))[:_TEXT_CHARACTERS]
 
     def run(self) -> CheckedArchive:
         archive = self._find_id()
@@ -213,7 +215,7 @@ class _Check:
         request = self._request
         question = [
             archive,
-            self._depot.location,
+            self._location,
             str(request.shard),
             request.parts,
             request.older_than,
@@ -461,6 +463,13 @@ class _Check:
         if check.shard == WHOLE:
             record_check(check, raw, self._request.signer, self._pinned, self._progress)
         return raw, name
+
+
+def _name_location(request: ArchiveCheckRequest, depot: Depot) -> str:
+    """Return where the archive is, the same from every working folder."""
+    if isinstance(request.location, LocalDepot):
+        return str(request.location.path.absolute())
+    return depot.location
 
 
 def _report(name: str, test: ArchiveTest, error: AirgapError) -> CheckProblem:

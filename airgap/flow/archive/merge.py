@@ -14,7 +14,7 @@ from airgap.errors import AirgapError, ConflictError, MissingError, NotTrustedEr
 from airgap.flow.admission.policy import require_root
 from airgap.flow.archive import results
 from airgap.flow.archive.check_archive import CheckedArchive, record_check
-from airgap.flow.archive.survey import ArchiveSize, measure_archive
+from airgap.flow.archive.survey import ArchiveSize, measure_archive, refuse_bundle
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation
 from airgap.format import check_files, limits
@@ -56,6 +56,8 @@ def merge_results(request: MergeRequest, connector: Connector) -> CheckedArchive
         CorruptError: one is malformed.
         StorageError, TransportError: one cannot be read, or the merged one not be written.
     """
+    if request.archive is not None:
+        refuse_bundle(request.archive)
     if request.signer is None and (request.output or request.archive):
         raise UsageError(
             "A result that is not signed proves nothing, and is not written.",

@@ -12,7 +12,7 @@ from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, ConflictError, CorruptError, UsageError
 from airgap.flow.archive.archive_index import StampedArchive, add_archive_index, is_index_due
-from airgap.flow.archive.survey import list_archive
+from airgap.flow.archive.survey import list_archive, refuse_bundle
 from airgap.flow.bundle.open_to_sign import open_to_sign
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation
@@ -111,6 +111,7 @@ def renew_archive(request: RenewRequest, connector: Connector) -> Renewal:
 
 
 def _refuse_mixed(request: RenewRequest) -> None:
+    refuse_bundle(request.location)
     if (request.server is None) == (request.requests is None):
         raise UsageError(
             "A time stamp comes from a server or by hand.", "Give --tsa URL or --request DIR."

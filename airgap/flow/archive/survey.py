@@ -4,14 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airgap.carrier.depot import Depot, DepotBundle
-from airgap.errors import AirgapError, CorruptError, MissingError
+from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.archive.side_by_side import read_side_by_side
+from airgap.flow.location.location import DepotLocation
 from airgap.format import check_files, limits
 from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
+from airgap.format.shard import find_number
 from airgap.transport.port import Transport
 
-__all__ = ["ArchiveSize", "list_archive", "measure_archive", "read_stored_manifest"]
+__all__ = [
+    "ArchiveSize",
+    "list_archive",
+    "measure_archive",
+    "read_stored_manifest",
+    "refuse_bundle",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,19 @@ class ArchiveSize:
 
     state: bytes
     packs: tuple[frozenset[bytes], ...]
+
+
+def refuse_bundle(location: DepotLocation) -> None:
+    """Refuse a location that names one bundle: an archive is meant as a whole.
+
+    Raises:
+        UsageError: it does.
+    """
+    if location.bundle:
+        raise UsageError(
+            f"{location} names a bundle, and an archive is read as a whole.",
+            "Leave out # and what follows it; `airgap verify` reads one bundle.",
+        )
 
 
 def list_archive(depot: Depot) -> list[str]:
@@ -66,7 +87,7 @@ def measure_archive(depot: Depot, shards: int) -> ArchiveSize:
             continue
         bundles.append(bytes.fromhex(found[0]))
         for pack in found[1]:
-            packs[int.from_bytes(pack[:8]) % shards].add(pack)
+            packs[find_number(pack, shards) - 1].add(pack)
     return ArchiveSize(check_files.compute_state(bundles), tuple(map(frozenset, packs)))
 
 

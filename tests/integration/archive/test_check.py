@@ -326,6 +326,18 @@ def test_two_manifests_that_say_different_sizes_of_one_pack_are_found(
     assert found["tests"]["failed"]
 
 
+def test_a_location_is_the_same_from_every_working_folder(
+    site: RecordedSite, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--older-than", "90d", "--sign", site.key())
+    assert check(site, archive, *words)["packs_read"] == BUNDLES - 2
+    monkeypatch.chdir(archive.parent)
+
+    found = check(site, Path(archive.name), *words)
+
+    assert (found["location"], found["packs_read"]) == (str(archive), 0)
+
+
 def test_what_failed_is_read_again_at_once(site: RecordedSite, archive: Path) -> None:
     words = ("--older-than", "90d", "--sign", site.key())
     flip(find_packs(archive)[3])
@@ -414,6 +426,34 @@ def test_what_does_not_fit_together_is_refused(
     site: RecordedSite, archive: Path, words: tuple[str, ...], error: type
 ) -> None:
     expect_refusal(site, "archive", "check", archive, *words, error=error)
+
+
+def test_an_archive_is_checked_as_a_whole(site: RecordedSite, archive: Path) -> None:
+    bundle = min((archive / "bundles").iterdir()).name
+
+    expect_refusal(site, "archive", "check", f"{archive}#{bundle}", error=UsageError)
+    words = ("--from", f"{archive}#{bundle}")
+    expect_refusal(site, "archive", "check", archive, *words, error=UsageError)
+
+
+def test_a_depot_that_was_checked_is_a_depot_as_before(site: RecordedSite, archive: Path) -> None:
+    check(site, archive, "--sign", site.key())
+    bundle = min((archive / "bundles").iterdir()).name
+
+    assert site.run("delete", f"{archive}#{bundle}", "--yes").code == 0
+    assert site.run("gc", archive, "--older-than", "0").code == 0
+
+    found = check(site, archive)
+    assert (found["result"], found["bundles"]) == ("PASSED", BUNDLES - 1)
+
+
+def test_the_log_of_exports_shows_a_check(site: RecordedSite, archive: Path) -> None:
+    check(site, archive, "--sign", site.key())
+
+    ran = site.run("log", "--exports", "--json")
+    assert ran.code == 0, ran.err
+    assert "checked" in ran.out
+    assert "PASSED: 10 of 10 packs" in site.run("log", "--exports").out
 
 
 def test_a_folder_without_bundles_is_not_an_archive(site: RecordedSite, tmp_path: Path) -> None:
