@@ -47,7 +47,19 @@ _RULES: Final[Mapping[int, str]] = {
     9: "scanners and approvers accept it as demanded, and none rejects it",
     10: "it is not a replay, as the ledger of imports has it",
 }
-_ROLES: Final = ("builder", "scanner", "approver", "waiver")
+_DATED: Final = DECIDED | {
+    "exported",
+    "sealed",
+    "approved",
+    "rejected",
+    "waiver-written",
+    "incomplete",
+    "archived",
+    "held",
+    "released",
+    "deleted",
+}
+"""What happened to a bundle itself; stamps, receipts and checks of it would be many."""
 
 
 def make_report(
@@ -280,7 +292,7 @@ class _ReportWriter:
                         "what": f"{step.entry.event} ({step.ledger.label})",
                         "at": format_time(step.entry.at),
                     }
-                    for step in movement.list_steps({"exported", *DECIDED})
+                    for step in movement.list_steps(_DATED)
                 ),
             ],
             "stamped": _format(carried.find_proven()) if carried else None,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.flow.ledger.record import EventRecord, record_event
 from airgap.format.root import RoleKeys
 from airgap.format.site_rules import Recipient, SiteRules, TimestampAuthority
 from tests.integration.audit.test_report import run_command
@@ -156,6 +157,42 @@ def test_a_reset_and_entries_without_a_checkpoint_are_exceptions(
     (reset,) = (one for one in report["exceptions"] if one["kind"] == "reset")
     assert head in reset["statement"]
     assert reset["note"] == "from a backup"
+
+
+def test_a_checkpoint_by_a_key_that_the_root_no_longer_names_does_not_count(
+    machines: Machines, copy: Side, tmp_path: Path
+) -> None:
+    ray, rob = (person(name).key.id for name in ("ray", "rob"))
+    roles = {**machines.root.roles, "recorder": RoleKeys((rob,), 1)}
+    keys = tuple(key for key in machines.root.keys if key.id != ray)
+    root = replace(machines.root, version=2, keys=keys, roles=roles, created_at=8)
+    write_root(tmp_path / "root-2.msgpack", root, "ann")
+    machines.run(copy, "trust", "update", tmp_path / "root-2.msgpack")
+
+    words = ("-o", tmp_path / "r.html", "--evidence", tmp_path / "evidence", "--json")
+    report = machines.run(copy, "audit", *words).json
+
+    (exception,) = (one for one in report["exceptions"] if one["kind"] == "not-covered")
+    assert "does not name as a recorder" in exception["statement"]
+    assert report["ledgers"][0]["checkpoint"] is None
+    done = run_command("sh check.sh", tmp_path / "evidence")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_an_archive_keeps_is_dated(machines: Machines, tmp_path: Path) -> None:
+    """An archive is a depot: its bundles are read, and its entries are in the ledger of exports."""
+    side = Side(Path(shutil.copytree(machines.connected.top, tmp_path / "side")))
+    depot = machines.top / "depot-v2"
+    (folder,) = (depot / "bundles").iterdir()
+    with side.here():
+        record_event("ward", "exporting", EventRecord("held", bundle=bytes.fromhex(folder.name)))
+
+    words = ("-o", tmp_path / "r.html", "--json", "--item", "ranker:v2")
+    ran = machines.run(side, "audit", depot, *words)
+
+    (row,) = ran.json["times"]
+    assert [claim["what"] for claim in row["claimed"]] == ["created", "exported (L1)", "held (L1)"]
+    assert ran.json["verdict"]["kinds"]["not-covered"] == 1  # the entry after the checkpoint
 
 
 def test_a_ledger_that_is_damaged_contradicts_itself(
