@@ -95,6 +95,11 @@ def _of_a_copy(site: RecordedSite) -> None:
     forge_result(site, replace(read_check(find_result(site)), location="/srv/copy"))
 
 
+def _from_the_future(site: RecordedSite) -> None:
+    times = {"began": "2999-01-01T00:00:00Z", "ended": "2999-01-01T00:00:00Z"}
+    forge_result(site, replace(read_check(find_result(site)), **times))  # type: ignore[arg-type]
+
+
 def _with_a_changed_list(site: RecordedSite) -> None:
     (path,) = site.top.glob("archive/archive/checks/*/*.packs")
     path.write_bytes(path.read_bytes()[:-32] + b"\xff" * 32)
@@ -114,6 +119,7 @@ def _without_its_list(site: RecordedSite) -> None:
         _under_another_name,
         _of_another_archive,
         _of_a_copy,
+        _from_the_future,
         _with_a_changed_list,
         _without_its_list,
     ],

@@ -12,7 +12,14 @@ from typing import Final
 from airgap.carrier.depot import Depot, DepotBundle
 from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import AirgapError, CorruptError, MissingError, StorageError, UsageError
+from airgap.errors import (
+    AirgapError,
+    ConfigurationError,
+    CorruptError,
+    MissingError,
+    StorageError,
+    UsageError,
+)
 from airgap.flow.archive import check_bundle, results
 from airgap.flow.archive.check_bundle import BundleCheck, KnownRoots
 from airgap.flow.archive.check_records import check_programs, check_records
@@ -52,10 +59,18 @@ from airgap.times import format_time
 from airgap.transport.port import Transport
 from airgap.version import __version__
 
-__all__ = ["ArchiveCheckRequest", "CheckedArchive", "check_archive", "record_check"]
+__all__ = [
+    "ArchiveCheckRequest",
+    "CheckedArchive",
+    "check_archive",
+    "record_check",
+    "require_recorder",
+]
 
 _ROOTS_UNIT: Final = hashlib.sha256(b"roots").digest()
 _TEXT_CHARACTERS: Final = 400
+_CLOCKS_DIFFER: Final = 86_400
+"""How many seconds an earlier result may be from the future (format §36.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +191,7 @@ class _Check:
         self._location = make_printable(_name_location(request, depot))[:_TEXT_CHARACTERS]
 
     def run(self) -> CheckedArchive:
+        require_recorder(self._request.signer, self._pinned)
         archive = self._find_id()
         with closing(CheckRun.begin(self._make_key(archive), self._make_start())) as run:
             sample = self._make_sample(run.start.seed)
@@ -241,7 +257,8 @@ class _Check:
         if not self._request.is_sample:
             return EarlierChecks()
         root = self._pinned.value if self._pinned else None
-        asked = EarlierRequest(archive, self._location, self._request.shard, since)
+        latest = format_time(self._now + _CLOCKS_DIFFER)
+        asked = EarlierRequest(archive, self._location, self._request.shard, since, latest)
         return results.load_earlier(self._depot, root, asked)
 
     def _survey(self, earlier: EarlierChecks) -> _Survey:
@@ -463,6 +480,24 @@ class _Check:
         if check.shard == WHOLE:
             record_check(check, raw, self._request.signer, self._pinned, self._progress)
         return raw, name
+
+
+def require_recorder(signer: Signer | None, pinned: Verified[Root] | None) -> None:
+    """Demand that others will accept what a key signs, before anything is read.
+
+    Raises:
+        ConfigurationError: the root that this machine trusts does not name it as a recorder.
+    """
+    if signer is None or pinned is None:
+        return
+    root = pinned.value
+    if "recorder" not in root.roles or signer.key.id not in root.signers("recorder"):
+        raise ConfigurationError(
+            f"The key {signer.key.id} is not a recorder of site {root.site} (root version"
+            f" {root.version}): nobody could verify a result.",
+            "Give it the role: airgap root add-key ROOT recorder KEY.pub -o NEXT. Or give another"
+            " --sign.",
+        )
 
 
 def _name_location(request: ArchiveCheckRequest, depot: Depot) -> str:

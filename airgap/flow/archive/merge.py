@@ -13,7 +13,7 @@ from airgap.disk.reading import read_small
 from airgap.errors import AirgapError, ConflictError, MissingError, NotTrustedError, UsageError
 from airgap.flow.admission.policy import require_root
 from airgap.flow.archive import results
-from airgap.flow.archive.check_archive import CheckedArchive, record_check
+from airgap.flow.archive.check_archive import CheckedArchive, record_check, require_recorder
 from airgap.flow.archive.survey import ArchiveSize, measure_archive, refuse_bundle
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation
@@ -64,6 +64,7 @@ def merge_results(request: MergeRequest, connector: Connector) -> CheckedArchive
             "Give the key of a recorder: --sign KEY.",
         )
     pinned = require_root()
+    require_recorder(request.signer, pinned)
     signed = [_read_result(path, pinned.value) for path in request.results]
     check = merge_checks(signed)
     if request.archive is None:

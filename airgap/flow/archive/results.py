@@ -113,12 +113,14 @@ def _make_reading(depot: Depot, name: str) -> Callable[[Transport], bytes]:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRequest:
-    """Of which archive, where, and of which shard earlier results count, and since when."""
+    """Of which archive, where, and of which shard earlier results count, and of which time."""
 
     archive: str
     location: str
     shard: Shard
     since: str
+    latest: str
+    """A result that began later is from a clock that was wrong."""
 
 
 def load_earlier(depot: Depot, root: Root | None, asked: EarlierRequest) -> EarlierChecks:
@@ -133,6 +135,8 @@ def load_earlier(depot: Depot, root: Root | None, asked: EarlierRequest) -> Earl
     for stored in list_results(depot, root, asked.since) if root and asked.archive else ():
         check = stored.signed.check
         if (check.archive, check.location) != (asked.archive, asked.location) or check.shards:
+            continue
+        if check.began > asked.latest:
             continue
         failed = [one.name for one in check.problems if one.test == "packs"]
         earlier.add_failed(map(_read_pack_name, failed), check.began)

@@ -428,6 +428,15 @@ def test_what_does_not_fit_together_is_refused(
     expect_refusal(site, "archive", "check", archive, *words, error=error)
 
 
+@pytest.mark.parametrize("name", ["bob", "other"])
+def test_a_key_that_is_not_a_recorders_is_refused_before_anything_is_read(
+    site: RecordedSite, archive: Path, name: str
+) -> None:
+    words = ("--sign", site.key(name))
+
+    expect_refusal(site, "archive", "check", archive, *words, error=ConfigurationError)
+
+
 def test_an_archive_is_checked_as_a_whole(site: RecordedSite, archive: Path) -> None:
     bundle = min((archive / "bundles").iterdir()).name
 

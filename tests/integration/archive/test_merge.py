@@ -19,7 +19,9 @@ from airgap.errors import (
     NotTrustedError,
     UsageError,
 )
+from airgap.format.read_check import decode_check
 from airgap.format.shard import Shard
+from airgap.signing.checks import sign_check
 from tests.support.archives import find_packs, flip, list_files, pack_of, write_archive
 from tests.support.recorded_site import RecordedSite, make_recorded_site
 from tests.support.refusals import expect_refusal
@@ -41,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> RecordedSite:
 def make_result(site: RecordedSite, number: int, *words: str | Path, name: str = "") -> Path:
     """Check a shard of the site's archive; return its result."""
     path = site.top / (name or f"{number}.json")
-    key = ("--sign", site.key()) if "--sign" not in words else ()
+    key = ("--sign", site.key())
     shard = ("--shard", f"{number}/{SHARDS}")
     ran = site.run("archive", "check", site.top / "archive", *shard, "-o", path, *key, *words)
     assert ran.code in {0, 10}, ran.err
@@ -118,12 +120,15 @@ def _check_a_sample(site: RecordedSite) -> list[Path]:
     return [*list_results(site)[:2], make_result(site, 3, *words, name="sample")]
 
 
-def _sign_by_a_stranger(site: RecordedSite) -> list[Path]:
-    return [*list_results(site)[:2], make_result(site, 3, "--sign", site.key("other"), name="x")]
+def _sign_by(name: str) -> Callable[[RecordedSite], list[Path]]:
+    def sign(site: RecordedSite) -> list[Path]:
+        """Sign the third result anew, with a key that is not a recorder's."""
+        path = list_results(site)[2]
+        check = decode_check(base64.b64decode(json.loads(path.read_bytes())["payload"]))
+        path.write_bytes(sign_check(check, site.signer(name)))
+        return list_results(site)
 
-
-def _sign_by_a_builder(site: RecordedSite) -> list[Path]:
-    return [*list_results(site)[:2], make_result(site, 3, "--sign", site.key("bob"), name="x")]
+    return sign
 
 
 def _cut_off(site: RecordedSite) -> list[Path]:
@@ -146,8 +151,8 @@ def _merge_before(site: RecordedSite) -> list[Path]:
         (_add_a_bundle, ConflictError),
         (_check_another_archive, ConflictError),
         (_check_a_sample, ConflictError),
-        (_sign_by_a_stranger, NotTrustedError),
-        (_sign_by_a_builder, NotTrustedError),
+        (_sign_by("other"), NotTrustedError),
+        (_sign_by("bob"), NotTrustedError),
         (_cut_off, CorruptError),
         (_merge_before, ConflictError),
     ],
