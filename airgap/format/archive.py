@@ -34,6 +34,8 @@ __all__ = [
     "evidence_name",
     "find_heads",
     "is_evidence_name",
+    "is_named_by",
+    "parse_evidence_file",
     "parse_record_name",
     "policy_name",
     "record_id",
@@ -58,6 +60,7 @@ _WHAT: Final = "record"
 _HINT: Final = "Restore the file from another copy of the archive."
 _DIGITS: Final = 16
 _RECORD_NAME: Final = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})\.json")
+_EVIDENCE_FILE: Final = re.compile(r"[0-9a-f]{16}\.(.+)")
 _EVIDENCE_NAME: Final = re.compile(r"[A-Za-z0-9][-._A-Za-z0-9]*")
 _TIME: Final = re.compile(
     r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
@@ -121,6 +124,20 @@ def parse_record_name(file: str) -> tuple[str, str] | None:
 def evidence_name(bundle: str, file: EvidenceFile) -> str:
     """Name a file of evidence within its depot."""
     return f"{EVIDENCE}/{bundle}/{file.sha256[:_DIGITS]}.{file.name}"
+
+
+def parse_evidence_file(file: str) -> str | None:
+    """Return the name that a file in a folder of evidence was given; None for another name."""
+    match = _EVIDENCE_FILE.fullmatch(file)
+    return match[1] if match and is_evidence_name(match[1]) else None
+
+
+def is_named_by(name: str, raw: bytes) -> bool:
+    """Tell whether a file below ``archive`` is what its name says: a record, or of evidence."""
+    file = name.rpartition("/")[2]
+    parsed = parse_record_name(file)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    return parsed[1] == sha256 if parsed else file.startswith(f"{sha256[:_DIGITS]}.")
 
 
 def is_evidence_name(name: str) -> bool:

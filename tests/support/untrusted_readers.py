@@ -20,6 +20,7 @@ from airgap.chunking.sizes import SMALLEST
 from airgap.codec import table
 from airgap.errors import (
     AirgapError,
+    ConfigurationError,
     CorruptError,
     NotTrustedError,
     PolicyError,
@@ -45,6 +46,8 @@ from airgap.format import (
     want,
     wheelhouse,
 )
+from airgap.format.archive import decode_record, encode_record
+from airgap.format.archive_policy import decode_archive_policy
 from airgap.format.check_result import encode_check
 from airgap.format.inventory import Item
 from airgap.format.read_check import decode_check
@@ -80,6 +83,8 @@ from tests.support import (
     zip_files,
 )
 from tests.support import signers as people
+from tests.support.archive_records import ARCHIVE_RECORDS
+from tests.support.archive_site import POLICY
 from tests.support.reader import Reader
 from tests.support.sides import REPOSITORY
 
@@ -399,6 +404,18 @@ READERS: dict[str, Reader] = {
         lambda raw: check_files.encode_digests(check_files.decode_digests(raw, 40, "it")),
         (CorruptError,),
         lambda: [bytes(range(96)), b""],
+    ),
+    "record of an archive": Reader(
+        lambda raw: encode_record(decode_record(raw)),
+        (CorruptError,),
+        lambda: list(map(encode_record, ARCHIVE_RECORDS)),
+        (b'"hold"', b"null", b'"released"', b'"held"', b'"archived"', b'"evidence"', b"[]", b"Z"),
+    ),
+    "archive policy": Reader(
+        lambda raw: decode_archive_policy(raw, "it").raw,
+        (ConfigurationError,),
+        lambda: [POLICY.encode()],
+        (b"10y", b"90d", b"format = 1", b"[classes.x]", b"copies = 1", b"keep", b"check"),
     ),
     "receipt": Reader(
         lambda raw: encode_receipt(decode_receipt(raw)),

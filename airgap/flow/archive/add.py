@@ -9,11 +9,7 @@ from typing import Final
 
 from airgap.carrier.depot import Depot
 from airgap.carrier.port import BundleReader
-from airgap.errors import (
-    MissingError,
-    PolicyError,
-    UsageError,
-)
+from airgap.errors import CorruptError, MissingError, PolicyError, UsageError
 from airgap.flow import pipeline
 from airgap.flow.admission import policy as admission
 from airgap.flow.admission.policy import Admission, AdmissionPolicy
@@ -39,13 +35,25 @@ from airgap.flow.depot.copy_bundle import copy_opened
 from airgap.flow.depot.open_depot import StoredBundle, open_depot, read_bundles
 from airgap.flow.importing.verify import verify_content
 from airgap.flow.location.connector import Connector
-from airgap.flow.location.location import DepotLocation, LocalDepot, Location, StandardInput
+from airgap.flow.location.location import (
+    DepotLocation,
+    LocalDepot,
+    Location,
+    RemoteDepot,
+    StandardInput,
+)
 from airgap.flow.location.readers import open_readers
 from airgap.flow.media.join import join
 from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.volumes import open_volumes
 from airgap.flow.retention.guard import read_standings
-from airgap.flow.retention.records import ArchiveRecords, place_named
+from airgap.flow.retention.records import (
+    ArchiveRecords,
+    is_archive,
+    list_record_files,
+    place_named,
+)
+from airgap.format import archive, limits
 from airgap.format import manifest as manifests
 from airgap.format.archive import (
     ArchivedTerms,
@@ -53,6 +61,8 @@ from airgap.format.archive import (
     Escrow,
     EvidenceFile,
     find_heads,
+    is_named_by,
+    parse_evidence_file,
     policy_name,
 )
 from airgap.format.archive_policy import ArchivePolicy, RetentionClass
@@ -175,6 +185,11 @@ def _add(work: _Work, bundle: str, *, is_first: bool) -> AddedBundle:
     place_named(work.depot, policy_name(work.request.policy.sha256), work.request.policy.raw)
     if is_first:
         place_software(work.depot, work.connector.progress)
+    carried = _carry_records(work, bundle)
+    if carried:  # what the other archive says of it counts here, too
+        records, _ = read_standings(work.depot)
+        records.require_intact(work.depot.location)
+        work = replace(work, records=records)
     added = _record(work, bundle, terms)
     work.bases.add(bundle)
     return added
@@ -325,6 +340,41 @@ def _copy(work: _Work, bundle: str) -> None:
         return
     with open_unverified(_name_source(work, bundle), work.connector) as opened:
         copy_opened(opened, target, progress, work.connector)
+
+
+def _carry_records(work: _Work, bundle: str) -> int:
+    """Take along what another archive has of a bundle; return how many records are new (§35.1).
+
+    Raises:
+        CorruptError: a file there is not what its name says.
+        StorageError, TransportError, ConflictError: as ``place_named``.
+    """
+    source = work.request.sources[0] if work.request.sources else None
+    if not isinstance(source, LocalDepot | RemoteDepot):
+        return 0
+    with open_depot(replace(source, bundle=""), work.connector) as other:
+        records = list_record_files(other).get(bundle, []) if is_archive(other) else []
+        if not records:
+            return 0
+        folder = f"{archive.EVIDENCE}/{bundle}"
+        for file in other.transport.list(folder, limits.FOLDER_NAMES):
+            if parse_evidence_file(file):
+                _carry_file(other, work.depot, f"{folder}/{file}", limits.EVIDENCE_BYTES)
+        return sum(
+            _carry_file(other, work.depot, f"{archive.RECORDS}/{file}", limits.RECORD_FILE_BYTES)
+            for file in records
+        )
+
+
+def _carry_file(source: Depot, target: Depot, name: str, limit: int) -> bool:
+    """Copy a file that is named by its content; return whether it is new."""
+    raw = source.read(name, max(limit, limits.MANIFEST_BYTES))
+    if not is_named_by(name, raw):
+        raise CorruptError(
+            f"{source.location}/{name} is damaged: its SHA-256 is not that in its name.",
+            "Restore it from another copy of that archive.",
+        )
+    return place_named(target, name, raw)
 
 
 def _record(work: _Work, bundle: str, terms: ArchivedTerms) -> AddedBundle:
