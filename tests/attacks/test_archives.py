@@ -27,7 +27,7 @@ def bundle(site: ArchiveSite) -> str:
 
 
 def _record_ids(site: ArchiveSite) -> tuple[str, ...]:
-    return tuple(record["id"] for record in site.show(_only(site))["records"])
+    return tuple(sorted(record["id"] for record in site.show(_only(site))["records"]))
 
 
 def _only(site: ArchiveSite) -> str:

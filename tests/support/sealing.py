@@ -43,13 +43,15 @@ def make_sealed_site(top: Path, *, escrow: bool = True, post_quantum: bool = Tru
     """Make the keys and the root; let both sides trust it; put a Bento and a model on one."""
     made = SealedSite(top, Side(top / "connected"), Side(top / "isolated"))
     keys = top / "keys"
-    signers.write_key(keys, "bob")
+    for name in ("bob", "ray"):
+        signers.write_key(keys, name)
     recipients = []
     for name, purpose in (("ward", "site"), *((("escrow", "escrow"),) if escrow else ())):
         _, _, recipient = identity_files.generate(keys, name, post_quantum=post_quantum)
         recipients.append(Recipient(recipient.text, name, purpose))
     recipients.sort(key=lambda one: one.recipient)
-    root = replace(signers.make_root(), created_at=0, rules=SiteRules(recipients=tuple(recipients)))
+    root = signers.make_root(recorder=signers.team("ray"))
+    root = replace(root, created_at=0, rules=SiteRules(recipients=tuple(recipients)))
     for side in (made.connected, made.isolated):
         side.top.mkdir(parents=True)
         signers.pin(side, root)

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,18 +13,17 @@ from airgap.carrier.depot import Depot
 from airgap.carrier.texts import texts
 from airgap.disk.reading import list_names, read_small
 from airgap.errors import AirgapError, ConfigurationError, MissingError, UsageError
-from airgap.flow.admission import history
 from airgap.flow.admission.history import Side
 from airgap.flow.ledger.checkpoints import (
     SignedCheckpoint,
     find_recorders,
     make_checkpoint,
     read_checkpoint,
-    read_tree,
 )
 from airgap.flow.ledger.prove import make_inclusion
 from airgap.flow.media.small_files import SmallFiles
 from airgap.flow.progress import Progress
+from airgap.flow.retention.own_ledger import use_ledger
 from airgap.flow.retention.records import place_named
 from airgap.format import envelope as dsse
 from airgap.format import layout, limits, tree_proof
@@ -196,28 +196,31 @@ def _list_receipts(bundle: str) -> Iterator[_Named]:
 def _list_proofs(site: str, bundle: str, signer: Signer, proven: set[str]) -> Iterator[_Named]:
     """Yield the entries about a bundle in both ledgers of this machine, each with its proof."""
     for side in _SIDES:
-        if not history.locate_ledger(site, side).exists():
-            continue
-        tree = read_tree(site, side, whole=False)
-        numbers = [
-            number for number in _find_entries(tree, bundle) if _name(side, number) not in proven
-        ]
-        if not numbers:
-            continue
-        signed = _sign(site, side, signer, numbers[-1])
-        for number in numbers:
-            yield _Named(f"{_name(side, number)}", tree.read_entry(number - 1))
-            if signed is not None and number <= signed.point.size:
-                proof = make_inclusion(tree, number - 1, signed)
-                stem = _name(side, number).removesuffix(".msgpack")
-                yield _Named(f"{stem}.tlog-proof", tree_proof.encode_inclusion(proof))
+        found = use_ledger(site, side, partial(_find_entries, bundle)) or []
+        numbers = [number for number in found if _name(side, number) not in proven]
+        if numbers:  # a checkpoint needs the ledger's lock, too
+            signed = _sign(site, side, signer, numbers[-1])
+            yield from use_ledger(site, side, partial(_prove, side, numbers, signed)) or ()
+
+
+def _prove(
+    side: Side, numbers: Sequence[int], signed: SignedCheckpoint | None, tree: LedgerTree
+) -> list[_Named]:
+    """Return entries, and the proofs of those that a checkpoint covers."""
+    files = [_Named(_name(side, number), tree.read_entry(number - 1)) for number in numbers]
+    for number in numbers:
+        if signed is not None and number <= signed.point.size:
+            proof = tree_proof.encode_inclusion(make_inclusion(tree, number - 1, signed))
+            name = f"{_name(side, number).removesuffix('.msgpack')}.tlog-proof"
+            files.append(_Named(name, proof))
+    return files
 
 
 def _name(side: Side, number: int) -> str:
     return f"ledger.{side}.{number}.msgpack"
 
 
-def _find_entries(tree: LedgerTree, bundle: str) -> list[int]:
+def _find_entries(bundle: str, tree: LedgerTree) -> list[int]:
     """Return the numbers of the entries about a bundle, from 1 on: the last hundred."""
     digest = bytes.fromhex(bundle)
     found = []

@@ -4,13 +4,12 @@ from airgap.carrier.depot import Depot
 from airgap.errors import ConfigurationError
 from airgap.flow.admission import history
 from airgap.flow.admission.who import find_who
-from airgap.flow.ledger.checkpoints import read_tree
 from airgap.flow.ledger.record import EventRecord, record_event
 from airgap.flow.progress import Progress
+from airgap.flow.retention.own_ledger import find_entries
 from airgap.flow.retention.records import place_record
 from airgap.format.archive import ArchiveRecord, encode_record, record_id
 from airgap.format.intoto import StatementEnvelope
-from airgap.format.ledger import decode_entry
 from airgap.format.root import Root
 from airgap.printable import make_printable
 from airgap.signing.records import SIGNING_ROLES, sign_record
@@ -90,11 +89,6 @@ def publish_record(
 
 def _is_recorded(record: ArchiveRecord, identity: str) -> bool:
     """Tell whether the ledger has an entry of a record."""
-    if not history.locate_ledger(record.site, "exporting").exists():
-        return False
-    tree = read_tree(record.site, "exporting", whole=False)
     digest = bytes.fromhex(identity)
-    return any(
-        decode_entry(tree.read_entry(index)).documents.get("record") == digest
-        for index in tree.find(digest)
-    )
+    entries = find_entries(record.site, "exporting", digest)
+    return any(entry.documents.get("record") == digest for entry in entries)

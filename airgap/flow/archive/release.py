@@ -18,20 +18,18 @@ from airgap.errors import (
     NotTrustedError,
     PolicyError,
 )
-from airgap.flow.admission import history
 from airgap.flow.admission.history import Side
 from airgap.flow.admission.policy import require_root
 from airgap.flow.archive.hold import NamedBundle, demand_reason, open_named, read_now
 from airgap.flow.archive.record import find_by, publish_record
-from airgap.flow.ledger.checkpoints import read_tree
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation
+from airgap.flow.retention.own_ledger import read_last_time
 from airgap.flow.retention.records import ArchiveRecords, StoredRecord
 from airgap.flow.retention.standing import find_standings
 from airgap.format import intoto, limits
 from airgap.format.archive import ArchiveRecord, decode_record, record_id
 from airgap.format.intoto import StatementEnvelope
-from airgap.format.ledger import decode_entry
 from airgap.format.root import Root
 from airgap.signing.records import (
     add_record_signature,
@@ -347,6 +345,4 @@ def _list_own_times(root: Root) -> Iterator[int]:
     """Yield when the root was made, and the times of the last entries of this machine's ledgers."""
     yield root.created_at or 0
     for side in _SIDES:
-        if history.locate_ledger(root.site, side).exists():
-            tree = read_tree(root.site, side, whole=False)
-            yield decode_entry(tree.read_entry(tree.size - 1)).at
+        yield read_last_time(root.site, side) or 0

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator
 from airgap.carrier.depot import Depot
 from airgap.errors import CorruptError, MissingError, PolicyError
 from airgap.flow import site as sites
-from airgap.flow.admission import history
-from airgap.flow.ledger.checkpoints import read_tree
+from airgap.flow.retention.own_ledger import find_entries
 from airgap.flow.retention.records import (
     ArchiveRecords,
     is_archive,
@@ -16,7 +15,6 @@ from airgap.flow.retention.records import (
 )
 from airgap.flow.retention.standing import BundleStanding, find_standings
 from airgap.format import archive, limits
-from airgap.format.ledger import decode_entry
 from airgap.format.root import Root
 from airgap.printable import cut_text, quote
 from airgap.times import format_time
@@ -168,11 +166,8 @@ def _refuse_lost_records(depot: Depot, present: dict[str, frozenset[str]]) -> No
 def _list_recorded(bundle: str) -> frozenset[str]:
     """Return the ids of the records that keep a bundle, by this machine's ledger of exports."""
     root = load_root()
-    if root is None or not history.locate_ledger(root.site, "exporting").exists():
-        return frozenset()
-    tree = read_tree(root.site, "exporting", whole=False)
     digest = bytes.fromhex(bundle)
-    entries = [decode_entry(tree.read_entry(index)) for index in tree.find(digest)]
+    entries = find_entries(root.site, "exporting", digest) if root else []
     return frozenset(
         entry.documents["record"].hex()
         for entry in entries

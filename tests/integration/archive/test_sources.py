@@ -1,0 +1,205 @@
+"""Bundles come into an archive from media, other archives and servers, and sealed (§35.5)."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import airgap
+from airgap.errors import MissingError, PolicyError, UsageError
+from tests.servers import kinds
+from tests.servers.addresses import Address, address_of
+from tests.servers.folder_on_server import FolderOnServer, Server
+from tests.support import sealing, signers, stores, volumes
+from tests.support.archive_site import POLICY, ArchiveSite, clock_at, make_archive_site
+from tests.support.refusals import expect_refusal
+from tests.support.sealing import SealedSite
+
+_SERVERS = [
+    *(name for name in kinds.QUICK if name not in kinds.LOCAL),
+    *(pytest.param(name, marks=pytest.mark.servers) for name in kinds.REAL),
+]
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> ArchiveSite:
+    return make_archive_site(tmp_path, approvers=0)
+
+
+@pytest.fixture(scope="module", params=_SERVERS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A running server of each kind."""
+    start = {**kinds.QUICK, **kinds.REAL}[request.param]
+    with start(tmp_path_factory.mktemp(str(request.param))) as one:
+        yield one
+
+
+@pytest.fixture
+def address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
+    """What is typed to reach a folder of that server which no other test uses."""
+    folder = FolderOnServer(server, "archive").folder
+    found = address_of(server, folder, tmp_path / "server.toml")
+    for name, value in found.environment.items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+def test_an_archive_on_a_server_keeps_as_one_in_a_folder(
+    vault: ArchiveSite, address: Address
+) -> None:
+    bundle = vault.add_whole(vault.export("v1"), str(address), name="logs")
+    name = address.bundle(bundle)
+    again = vault.add(str(address), name="logs")
+    assert (again.code, again.json["bundles"][0]["new"]) == (0, False), again.err
+    held = vault.run("hold", name, "--reason", "case 7", "--key", vault.key("ray"), "--json")
+    assert held.code == 0, held.err
+    expect_refusal(vault.side, "delete", name, "--yes", error=PolicyError)
+    shown = vault.run("show", name, "--json")
+    assert (shown.code, shown.json["kept"]) == (0, True), shown.err
+    with clock_at("2027-09-01"):
+        lift = ("--hold", held.json["hold"], "--reason", "closed", "--key", vault.key("ray"))
+        assert vault.run("release", name, *lift).code == 0
+        let_go = vault.run("release", name, "--reason", "old", "--key", vault.key("ray"))
+        assert let_go.code == 0, let_go.err
+        assert vault.side.run("delete", name, "--yes").code == 0
+        gone = vault.side.run("gc", str(address), "--older-than", "0", "--json")
+        assert (gone.code, len(gone.json["removed"])) == (0, 1), gone.err
+        assert vault.run("show", name, "--json").json["tombstone"] is True
+
+
+def test_records_and_evidence_of_another_archive_are_taken_along(
+    vault: ArchiveSite, tmp_path: Path
+) -> None:
+    bundle = vault.add_whole(vault.export("v1"), vault.archive)
+    name = f"{vault.archive}#{bundle}"
+    vault.run("hold", name, "--reason", "case 7", "--key", vault.key("ray"))
+    copy = replace(vault, top=tmp_path / "second")
+    copy.top.mkdir()
+    options = ("--class", "high-risk", "--policy", vault.policy, "--key", vault.key("ray"))
+    ran = vault.run("add", vault.archive, copy.archive, *options, "--json")
+    assert (ran.code, ran.json["bundles"][0]["new"]) == (0, False), ran.err
+    for part in ("records", f"evidence/{bundle}"):
+        names = [
+            sorted(path.name for path in (archive / "archive" / part).iterdir())
+            for archive in (vault.archive, copy.archive)
+        ]
+        assert names[0] == names[1]
+    expect_refusal(vault.side, "delete", f"{copy.archive}#{bundle}", "--yes", error=PolicyError)
+
+
+def test_volumes_and_single_files_are_added(vault: ArchiveSite, tmp_path: Path) -> None:
+    depot = vault.export("v1")
+    single = tmp_path / "one.airgap"
+    assert vault.side.run("copy", depot, single).code == 0
+    bundle = vault.add_whole(single, vault.archive)
+    volumes.fill(vault.side)
+    words = ("export", "shop:v1", "-o", tmp_path / "out", "--volume-size", volumes.SEVEN)
+    ran = vault.side.run(*words, "--key", vault.key("bob"))
+    assert ran.code == 0, ran.err
+    folders = sorted((tmp_path / "out").iterdir())
+    assert len(folders) > 1
+    added = vault.add_whole(*folders, vault.archive)
+    assert added != bundle
+    assert vault.side.run("verify", f"{vault.archive}#{added}").code == 0
+    expect_refusal(
+        vault.side,
+        "archive",
+        "add",
+        "-",
+        vault.archive,
+        "--class",
+        "logs",
+        "--policy",
+        vault.policy,
+        "--key",
+        vault.key("ray"),
+        error=UsageError,
+    )
+
+
+def test_files_that_a_person_gives_are_kept(vault: ArchiveSite, tmp_path: Path) -> None:
+    folder = tmp_path / "proof"
+    folder.mkdir()
+    (folder / "entry.json").write_text("{}")
+    (folder / "entry.tlog-proof").write_text("proof")
+    bundle = vault.add_whole(vault.export("v1"), vault.archive, "--evidence", folder)
+    (file,) = (f for f in vault.show(bundle)["evidence"] if f["name"] == "entry.tlog-proof")
+    assert file["sha256"] == hashlib.sha256(b"proof").hexdigest()
+    (folder / "a name").write_text("{}")
+    words = ("--class", "logs", "--policy", vault.policy, "--key", vault.key("ray"))
+    given = ("archive", "add", vault.archive, *words, "--evidence")
+    expect_refusal(vault.side, *given, folder / "a name", error=UsageError)
+    expect_refusal(vault.side, *given, folder / "nothing", error=MissingError)
+
+
+def test_a_policy_that_the_root_does_not_name_is_refused(tmp_path: Path) -> None:
+    vault = make_archive_site(tmp_path, approvers=0)
+    depot = vault.export("v1")
+    digest = hashlib.sha256(POLICY.encode()).digest()
+    rules = replace(vault.root.rules, policies={"archive": digest})
+    side = replace(vault.side, top=tmp_path / "other")
+    side.bentoml.mkdir(parents=True)
+    signers.pin(side, replace(vault.root, rules=rules))
+    other = replace(vault, side=side)
+    loose = tmp_path / "loose.toml"
+    loose.write_text(POLICY.replace("10y", "1y"))
+    words = ("archive", "add", depot, vault.archive, "--class", "high-risk")
+    options = ("--key", vault.key("ray"), "--policy")
+    ran = expect_refusal(side, *words, *options, loose, error=PolicyError)
+    assert digest.hex() in ran.json["error"]["message"]
+    assert other.side.run(*words, *options, vault.policy).code == 0
+
+
+def test_the_python_api_deletes_nothing_that_is_kept(vault: ArchiveSite) -> None:
+    vault.add_whole(vault.export("v1"), vault.archive)
+    before = stores.snapshot(vault.archive)
+    with vault.side.here(), pytest.raises(PolicyError):
+        airgap.models.delete("ranker:v1", depot=str(vault.archive))
+    assert stores.snapshot(vault.archive) == before
+
+
+def test_push_by_force_does_not_replace_what_is_kept(vault: ArchiveSite) -> None:
+    vault.add_whole(vault.export("v1"), vault.archive)
+    stores.add_model(vault.side, "ranker:v1", {"other.bin": b"other"})
+    words = ("push", "--model", "ranker:v1", vault.archive, "--force", "--key", vault.key("bob"))
+    expect_refusal(vault.side, *words, error=PolicyError)
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> SealedSite:
+    (tmp_path / "archive.toml").write_text(POLICY)
+    return sealing.make_sealed_site(tmp_path, post_quantum=False)
+
+
+def _add_sealed(site: SealedSite, *options: str | Path) -> tuple[str | Path, ...]:
+    ran = site.export("-o", site.top / "depot")
+    assert ran.code == 0, ran.err
+    words = ("archive", "add", site.top / "depot", site.top / "archive", "--class", "logs")
+    keys = ("--policy", site.top / "archive.toml", "--key", site.top / "keys/ray.key")
+    return (*words, *keys, *options)
+
+
+def test_a_sealed_bundle_says_how_its_escrow_is_known(sealed: SealedSite) -> None:
+    words = _add_sealed(sealed)
+    ran = sealed.isolated.run(*words, "--json")
+    assert (ran.code, ran.json["bundles"][0]["escrow"]) == (0, "named"), ran.err
+    own = sealed.isolated.run(*words, "--identity", sealed.identity, "--json")
+    assert own.json["bundles"][0]["escrow"] == "named"  # the site's identity proves no escrow
+    proven = sealed.isolated.run(*words, "--identity", sealed.escrow, "--json")
+    assert (proven.json["bundles"][0]["escrow"], proven.json["bundles"][0]["new"]) == (
+        "opened",
+        True,
+    )
+    again = sealed.isolated.run(*words, "--json")
+    assert again.json["bundles"][0]["new"] is False
+
+
+def test_a_sealed_bundle_without_an_escrow_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "archive.toml").write_text(POLICY)
+    site = sealing.make_sealed_site(tmp_path, escrow=False, post_quantum=False)
+    ran = expect_refusal(site.isolated, *_add_sealed(site), error=PolicyError)
+    assert "names no escrow" in ran.json["error"]["message"]
