@@ -12,6 +12,7 @@ from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, ConflictError, CorruptError, UsageError
 from airgap.flow.archive.archive_index import StampedArchive, add_archive_index, is_index_due
+from airgap.flow.archive.stamped_evidence import StampedEvidence, list_stamped_evidence
 from airgap.flow.archive.survey import list_archive, refuse_bundle
 from airgap.flow.bundle.open_to_sign import open_to_sign
 from airgap.flow.location.connector import Connector
@@ -59,7 +60,7 @@ class RenewRequest:
 
 @dataclass(frozen=True, slots=True)
 class RenewedStamp:
-    """A stamp that was added, and the bundle that it is beside; empty for an index."""
+    """A stamp that was added, and the bundle that it is about; empty for an index."""
 
     bundle: str
     stamp: AddedStamp
@@ -100,11 +101,11 @@ def renew_archive(request: RenewRequest, connector: Connector) -> Renewal:
                 with open_to_sign(location, connector) as candidate:
                     stampable = open_stamped_bundle(candidate, connector)
                     targets = choose_targets(stampable, options)
-                    _stamp(
-                        _BundleRenewal(request, server, options, bundle, done), stampable, targets
-                    )
+                    work = _BundleRenewal(request, server, options, bundle, bundle, done)
+                    _stamp(work, stampable, targets)
             except (ConflictError, CorruptError) as error:
                 done.problems.append(error)
+        _renew_evidence(request, server, depot, done, connector)
         _renew_indexes(request, server, depot, done, connector)
     note_unchecked([one.stamp for one in done.added], connector.progress)
     return done
@@ -141,6 +142,8 @@ class _BundleRenewal:
     server: StampServer | None
     options: StampOptions
     bundle: str
+    folder: str
+    """Where requests and answers lie that are carried by hand."""
     done: Renewal
 
 
@@ -151,7 +154,7 @@ def _stamp(work: _BundleRenewal, stampable: Stampable, targets: Sequence[Stamped
     request = work.request
     add_certificates(stampable, request.certificates)
     added: list[AddedStamp] = []
-    folder = work.bundle or _INDEX_FOLDER
+    folder = work.folder
     if work.server is not None:
         added = stamp_online(stampable, targets, work.server, work.options)
     elif request.responses is None and request.requests is not None:
@@ -173,6 +176,25 @@ def _is_answered(folder: Path, target: StampedFile) -> bool:
     return (folder / target.next_file).is_file()
 
 
+def _renew_evidence(
+    request: RenewRequest,
+    server: StampServer | None,
+    depot: Depot,
+    done: Renewal,
+    connector: Connector,
+) -> None:
+    """Renew the stamps of checkpoints that lie in evidence."""
+    options = StampOptions(renew=True, before=request.before, hash=request.hash)
+    for bundle in list_stamped_evidence(depot):
+        stampable = StampedEvidence(depot, bundle, connector.progress)
+        work = _BundleRenewal(request, server, options, bundle, f"evidence-{bundle}", done)
+        try:
+            if stampable.find_stamped():
+                _stamp(work, stampable, choose_targets(stampable, options))
+        except (ConflictError, CorruptError) as error:
+            done.problems.append(error)
+
+
 def _renew_indexes(
     request: RenewRequest,
     server: StampServer | None,
@@ -191,6 +213,6 @@ def _renew_indexes(
     ending = StampOptions(renew=True, before=request.before, hash="sha512")
     try:
         targets = choose_targets(stampable, unstamped) + choose_targets(stampable, ending)
-        _stamp(_BundleRenewal(request, server, ending, "", done), stampable, targets)
+        _stamp(_BundleRenewal(request, server, ending, "", _INDEX_FOLDER, done), stampable, targets)
     except (ConflictError, CorruptError) as error:
         done.problems.append(error)

@@ -171,6 +171,39 @@ def test_an_index_is_made_again_if_a_file_is_not_in_it(ward: Side, new_tsa: str)
     assert "archive/records/x.json\n" in rows
 
 
+def put_evidence(archive: Path, bundle: str, name: str, data: bytes) -> Path:
+    folder = archive / "archive/evidence" / bundle
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.{name}"
+    path.write_bytes(data)
+    return path
+
+
+def test_a_stamped_checkpoint_in_evidence_is_renewed(ward: Side, new_tsa: str) -> None:
+    archive, note = ward.top / "archive", b"airgap/ward/0123456789abcdef\n7\nAAAA\n"
+    bundle = list_bundles(archive)[0]
+    put_evidence(archive, bundle, "ledger.checkpoint", note)
+    stamp = OLD.stamp(note, time.time() - 60)
+    first = put_evidence(archive, bundle, "ledger.checkpoint.1.tsr", stamp)
+    other = list_bundles(archive)[1]
+    for data in (note, note + b"x"):  # nobody can say which is meant
+        put_evidence(archive, other, "ledger.checkpoint", data)
+    put_evidence(archive, other, "ledger.checkpoint.1.tsr", stamp)
+    words = ("--tsa", new_tsa, "--certificate", ward.top / "new.pem")
+
+    ran = ward.run(*renew(ward, *words), "--json")
+
+    assert ran.code == 0, ran.err
+    renewed = [one["bundle"] for one in ran.json["added"] if one["over"] == "ledger.checkpoint"]
+    assert renewed == [bundle]
+    (second,) = first.parent.glob("*.ledger.checkpoint.2.tsr")
+    assert second.name.startswith(hashlib.sha256(second.read_bytes()).hexdigest()[:16])
+    certificate = f"archive/tsa/tsa.{NEW.digest.hex()}.pem"
+    files = (str(first.relative_to(archive)), str(second.relative_to(archive)), certificate)
+    assert "Verification: OK" in check_with_openssl(archive, *files)
+    assert "No stamp is due." in ward.run(*renew(ward, *words)).out
+
+
 def test_a_damaged_pack_is_not_vouched_for(ward: Side, new_tsa: str) -> None:
     flip(find_packs(ward.top / "archive")[0])
     words = ("--tsa", new_tsa, "--hash", "sha512", "--before", "1d")
