@@ -89,9 +89,13 @@ class Citations:
             self._files.add(f"{folder}/{_UNCOVERED}", b"".join(frame(one.raw) for one in rest))
 
     def cite_ledger(self, ledger: AuditedLedger) -> int | None:
-        """Return the number of a ledger as a whole; None if no checkpoint covers it."""
-        if ledger.signed is None or not ledger.is_whole or self._roots is None:
-            return None
+        """Return the number of a ledger as a whole; None if there is nothing of it."""
+        if not ledger.is_whole:
+            return self.cite_entry(ledger, ledger.entries[0])
+        if ledger.signed is None or self._roots is None:
+            file = f"{ledger.folder}/{_UNCOVERED}"
+            what = f"ledger {ledger.label}: entries that no checkpoint covers"
+            return self.cite(what, file) if self.has(file) else None
         fingerprint = roots.fingerprint(self._roots.today.raw)
         return self.cite(
             f"ledger {ledger.label}: entries {ledger.first} to {ledger.covered}, as its recorder"

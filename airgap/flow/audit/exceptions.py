@@ -1,6 +1,6 @@
 """What an auditor must look at first (format §38.2). Pure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -9,11 +9,12 @@ from airgap.flow.audit.join import Movement, MovementStep
 from airgap.flow.audit.material import (
     AuditedEntry,
     AuditedLedger,
+    AuditedReceipt,
     AuditFilter,
     AuditMaterial,
 )
 from airgap.format.ledger import NUMBERED
-from airgap.format.tree import hash_leaf
+from airgap.format.tree import fold_edge, hash_leaf, push_leaf
 from airgap.printable import count_text, series_text
 from airgap.times import format_time
 
@@ -61,6 +62,8 @@ class AuditException:
     bundle: str = ""
     ledger: AuditedLedger | None = None
     entry: AuditedEntry | None = None
+    other: AuditedLedger | None = None
+    """The second ledger, of two that contradict each other."""
     files: tuple[str, ...] = ()
     """Evidence that is not an entry: names of files."""
     note: str = ""
@@ -83,8 +86,9 @@ def find_exceptions(material: AuditMaterial, movements: Sequence[Movement]) -> l
 
 
 def _find_of_ledgers(material: AuditMaterial) -> Iterator[AuditException]:
-    for sentence in (*material.contradictions, *_compare_receipts(material)):
-        yield AuditException("contradiction", sentence)
+    yield from _compare_ledgers(material.ledgers)
+    for ledger in material.ledgers:
+        yield from _compare_receipts(ledger, material.receipts)
     if material.forks:
         pairs = count_text(material.forks, "pair")
         yield AuditException(
@@ -94,6 +98,26 @@ def _find_of_ledgers(material: AuditMaterial) -> Iterator[AuditException]:
         )
     for ledger in material.ledgers:
         yield from _find_of_ledger(ledger)
+
+
+def _compare_ledgers(ledgers: Sequence[AuditedLedger]) -> Iterator[AuditException]:
+    """Yield pairs of ledgers with one origin that do not have the same entries."""
+    for at, ledger in enumerate(ledgers):
+        for other in ledgers[:at]:
+            if other.origin == ledger.origin and _differ(other, ledger):
+                statement = (
+                    f"{other.label} and {ledger.label} are both of the ledger {ledger.origin}, and"
+                    " do not have the same entries: the ledger was rewritten."
+                )
+                yield AuditException("contradiction", statement, ledger=ledger, other=other)
+
+
+def _differ(first: AuditedLedger, second: AuditedLedger) -> bool:
+    numbered = {entry.number: entry.raw for entry in first.entries}
+    if any(numbered.get(entry.number, entry.raw) != entry.raw for entry in second.entries):
+        return True
+    points = [ledger.signed.point for ledger in (first, second) if ledger.signed]
+    return len({point.root for point in points}) > 1 and len({p.size for p in points}) == 1
 
 
 def _find_of_ledger(ledger: AuditedLedger) -> Iterator[AuditException]:
@@ -159,20 +183,33 @@ def _find_gaps(ledger: AuditedLedger) -> Iterator[AuditException]:
             )
 
 
-def _compare_receipts(material: AuditMaterial) -> Iterator[str]:
-    """Yield where a receipt says what the ledger of its origin does not have."""
-    ledgers = {ledger.origin: ledger for ledger in material.ledgers}
-    for receipt in material.receipts:
-        ledger = ledgers.get(receipt.origin)
-        if receipt.receipt is None or ledger is None:
-            continue
-        number = receipt.receipt.ledger.index + 1
-        audited = ledger.find(number)
-        if audited is not None and hash_leaf(audited.raw) != receipt.receipt.ledger.leaf:
-            yield (
-                f"{ledger.label}, entry {number} is not the entry that the receipt {receipt.file}"
-                " is about: the ledger was rewritten."
+def _compare_receipts(
+    ledger: AuditedLedger, receipts: Sequence[AuditedReceipt]
+) -> Iterator[AuditException]:
+    """Yield the receipts of a ledger whose entry or checkpoint it does not have."""
+    own = [one for one in receipts if one.receipt is not None and one.origin == ledger.origin]
+    roots = _compute_roots(ledger, {one.size for one in own}) if ledger.is_whole else {}
+    for audited in own:
+        proof = audited.receipt.ledger if audited.receipt else None
+        entry = ledger.find(proof.index + 1) if proof else None
+        is_other = entry and proof and hash_leaf(entry.raw) != proof.leaf
+        if is_other or roots.get(audited.size, audited.root) != audited.root:
+            statement = (
+                f"{ledger.label} with {audited.size:,} entries is not the ledger that the receipt"
+                f" {audited.file} is of: the ledger was rewritten."
             )
+            files = (audited.file,)
+            yield AuditException("contradiction", statement, ledger=ledger, files=files)
+
+
+def _compute_roots(ledger: AuditedLedger, sizes: Collection[int]) -> dict[int, bytes]:
+    """Return the roots of the tree over the first entries, for several numbers of them."""
+    edge, roots = list(ledger.edge), {}
+    for audited in ledger.entries:
+        push_leaf(edge, audited.number - 1, hash_leaf(audited.raw))
+        if audited.number in sizes:
+            roots[audited.number] = fold_edge(edge)
+    return roots
 
 
 def _find_of_entries(material: AuditMaterial, selected: frozenset[str]) -> Iterator[AuditException]:

@@ -212,6 +212,8 @@ class AuditedReceipt:
     receipt: Receipt | None
     origin: str
     size: int
+    root: bytes = b""
+    """Of the tree over the first ``size`` entries, as its recorder signed it."""
     recorders: Sequence[str] = ()
     problem: str = ""
     commands: Sequence[str] = ()
@@ -253,8 +255,6 @@ class AuditMaterial:
     ledgers: Sequence[AuditedLedger]
     bundles: Sequence[AuditedBundle]
     receipts: Sequence[AuditedReceipt]
-    contradictions: Sequence[str] = ()
-    """What cannot be true at once, in sentences."""
     unreadable: Sequence[tuple[str, str]] = ()
     """Bundles that could not be read: where, and why."""
     forks: int = 0

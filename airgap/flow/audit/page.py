@@ -305,13 +305,14 @@ def _render_media(report: Report) -> Iterator[Content]:
                 "no"
                 if one["sealed_to"] is None
                 else f"to {count_text(one['sealed_to'], 'recipient')}; not looked into",
+                _refs(one["evidence"]),
             ],
         )
         for one in report["media"]
         if one["source"] is not None
     ]
     missing = len(report["media"]) - len(rows)
-    columns = ["Bundle", "Location that was read", "Volumes", "Stored", "Sealed"]
+    columns = ["Bundle", "Location that was read", "Volumes", "Stored", "Sealed", "Evidence"]
     yield _table_or_none("Media", columns, rows)
     if missing:
         yield element(
@@ -336,7 +337,7 @@ def _render_rules(report: Report) -> Iterator[Content]:
             [
                 _bundle(one["bundle"]),
                 *(_result(one["results"][number]) for number in numbers),
-                _lines(_list_reasons(one["results"], numbers)),
+                join([_lines(_list_reasons(one["results"], numbers)), _refs(one["evidence"])]),
             ],
         )
         for one in bundles

@@ -34,7 +34,7 @@ from airgap.ledger.check import read_entries
 from airgap.ledger.log import LEDGER
 from airgap.printable import count_text
 
-__all__ = ["find_contradictions", "read_own_ledgers", "read_shown_ledgers"]
+__all__ = ["read_own_ledgers", "read_shown_ledgers"]
 
 _IDLE: Final = frozenset({"begun", "trusted"})
 _IMPORTS: Final = frozenset(
@@ -112,25 +112,6 @@ def read_shown_ledgers(
     ]
     _refuse_too_many(ledgers)
     return ledgers
-
-
-def find_contradictions(ledgers: Sequence[AuditedLedger]) -> list[str]:
-    """Return what cannot be true at once of ledgers with one origin, in sentences. Pure."""
-    return [
-        f"{other.label} and {ledger.label} are both of the ledger {ledger.origin}, and do not have"
-        " the same entries: the ledger was rewritten."
-        for at, ledger in enumerate(ledgers)
-        for other in ledgers[:at]
-        if other.origin == ledger.origin and _differ(other, ledger)
-    ]
-
-
-def _differ(first: AuditedLedger, other: AuditedLedger) -> bool:
-    numbered = {entry.number: entry.raw for entry in first.entries}
-    if any(numbered.get(entry.number, entry.raw) != entry.raw for entry in other.entries):
-        return True
-    points = [ledger.signed.point for ledger in (first, other) if ledger.signed]
-    return len({point.root for point in points}) > 1 and len({p.size for p in points}) == 1
 
 
 def _read_own(  # noqa: PLR0913, PLR0917  (which ledger, and what reading it needs)

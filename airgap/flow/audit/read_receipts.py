@@ -111,6 +111,7 @@ def _describe(
         signed.receipt,
         signed.checkpoint.origin,
         signed.checkpoint.size,
+        signed.checkpoint.root,
         signed.recorders,
         commands=commands,
     )

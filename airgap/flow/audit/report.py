@@ -166,6 +166,8 @@ class _ReportWriter:
             evidence.append(self._citations.cite_entry(exception.ledger, exception.entry))
         elif exception.ledger is not None:
             evidence += self._cite_ledger(exception.ledger)
+        if exception.other is not None:
+            evidence += self._cite_ledger(exception.other)
         return {
             "kind": exception.kind,
             "title": KINDS[exception.kind],
@@ -297,13 +299,16 @@ class _ReportWriter:
             ],
             "stamped": _format(carried.find_proven()) if carried else None,
             "index": [f"{step.ledger.label} {step.audited.number}" for step in movement.steps],
-            "evidence": [self._cite_stamp(one) for one in stamps],
+            "evidence": [
+                *(self._citations.cite_entry(step.ledger, step.audited) for step in movement.steps),
+                *(self._cite_stamp(one) for one in stamps),
+            ],
         }
 
     def _describe_medium(self, movement: Movement) -> dict[str, Any]:
         carried = movement.carried
         if carried is None:
-            return {"bundle": movement.bundle, "source": None}
+            return {"bundle": movement.bundle, "source": None, "evidence": []}
         return {
             "bundle": movement.bundle,
             "source": carried.source,
@@ -312,6 +317,7 @@ class _ReportWriter:
             "stored_size": carried.stored_size,
             "packs": carried.packs,
             "sealed_to": carried.recipients,
+            "evidence": self._cite_manifest(carried),
         }
 
     def _describe_rules(self) -> dict[str, Any]:
@@ -323,6 +329,7 @@ class _ReportWriter:
                     for number, (result, reason) in self._list_results(movement)
                 },
                 "signatures": self._describe_signatures(movement.carried),
+                "evidence": self._cite_manifest(movement.carried),
             }
             for movement in self._movements
             if movement.carried is not None

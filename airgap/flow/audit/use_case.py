@@ -26,7 +26,6 @@ from airgap.flow.audit.material import (
 from airgap.flow.audit.page import render_page
 from airgap.flow.audit.read_bundles import BundleReading, read_bundles
 from airgap.flow.audit.read_ledgers import (
-    find_contradictions,
     read_own_ledgers,
     read_shown_ledgers,
 )
@@ -133,7 +132,6 @@ def _read_material(
         ledgers,
         bundles,
         receipts,
-        contradictions=find_contradictions(ledgers),
         unreadable=reading.unreadable,
         forks=0 if request.ledgers else count_forks(site),
         sources=_list_sources(bundles),

@@ -215,6 +215,20 @@ def test_the_three_kinds_of_time_are_three_columns(audited: Audited) -> None:
     assert {"Claimed time", "Stamped time", "Ledger index"} <= {*labels}
 
 
+def test_each_claim_has_a_number(audited: Audited) -> None:
+    report = audited.report
+    rows = [report["root"], *report["exceptions"], *report["moved"], *report["times"]]
+    rows += [*report["media"], *report["rules"]["bundles"], *report["ledgers"], *report["roots"]]
+    rows += [one for row in report["moved"] for one in (*row["entries"], *row["receipts"])]
+    rows += [one for row in report["rules"]["bundles"] for one in row["signatures"]]
+    rows += [one for one in report["people"] if one["counted"]]
+    numbers = {item["number"] for item in report["evidence"]}
+    assert numbers == {*range(1, len(numbers) + 1)}
+    for row in rows:
+        assert row["evidence"], row
+        assert {*row["evidence"]} <= numbers
+
+
 def test_people_have_the_names_that_the_root_gives(audited: Audited) -> None:
     people = {one["key"]: one for one in audited.report["people"]}
     bob, ben = (people[person(name).key.id] for name in ("bob", "ben"))

@@ -26,6 +26,7 @@ from airgap.format.checkpoint import Checkpoint
 from airgap.format.ledger import Entry, Replaced
 from airgap.format.root import SignedRoot
 from airgap.format.site_rules import SiteRules, TimestampAuthority
+from airgap.format.tree import compute_root, hash_leaf
 from airgap.signing.as_of import AcceptedRoot
 from tests.support import receipts
 from tests.support.signers import accepted, make_root, person, team
@@ -142,7 +143,7 @@ RECEIPT: Final = AuditedReceipt("receipts/a", b"r" * 32, receipts.make_receipt()
 REVOKED: Final = {"revoked_keys": (BOB,), "rules": SiteRules(revoked_since={BOB: 500})}
 
 CASES: Final[dict[str, dict[str, Any]]] = {
-    "contradiction": {"contradictions": ["Both cannot be true."]},
+    "contradiction": {"forks": 2},
     "ledger-fault": {"ledgers": imported(fault="The state is missing.")},
     "receipt-not-verified": {
         "receipts": [replace(RECEIPT, receipt=None, problem="It is not signed.")]
@@ -245,9 +246,9 @@ def test_a_sentence_ends_and_names_where_it_is(kind: str) -> None:
 
 
 def test_contradictions_come_first() -> None:
-    material = make_material(**CASES["contradiction"], **CASES["clock"], forks=1)
+    material = make_material(**CASES["contradiction"], **CASES["clock"])
     kinds = [one.kind for one in find_exceptions(material, join_movements(material))]
-    assert kinds == ["contradiction", "contradiction", "clock"]
+    assert kinds == ["contradiction", "clock"]
 
 
 def test_a_reset_without_an_intact_entry_before_says_so() -> None:
@@ -262,6 +263,18 @@ def test_a_receipt_whose_leaf_the_ledger_does_not_have_is_a_contradiction() -> N
     receipt = receipts.make_receipt(bundle=BUNDLE, ledger=proof)
     material = make_material(receipts=[replace(RECEIPT, receipt=receipt)])
     assert find_kinds(material) == {"contradiction"}
+
+
+def test_a_receipt_whose_checkpoint_the_ledger_does_not_lead_to_is_a_contradiction() -> None:
+    """Its own entry is there; another one of those before the checkpoint was exchanged."""
+    entries = make_material().ledgers[1].entries
+    leaves = [hash_leaf(entry.raw) for entry in entries]
+    proof = replace(receipts.make_proof(), index=0, leaf=leaves[0])
+    receipt = receipts.make_receipt(bundle=BUNDLE, ledger=proof)
+    true = replace(RECEIPT, receipt=receipt, size=2, root=compute_root(leaves))
+    assert find_kinds(make_material(receipts=[true])) == set()
+    forged = replace(true, root=compute_root([leaves[0], bytes(32)]))
+    assert find_kinds(make_material(receipts=[forged])) == {"contradiction"}
 
 
 def test_a_bundle_that_completes_another_needs_no_receipt() -> None:
