@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +72,11 @@ def run_commands(
     return [(step.command, step.printed, text) for step, text in zip(steps, printed, strict=False)]
 
 
+def _keep(told: str, printed: str) -> str:
+    """Return what a page says where only its digests are others today."""
+    return told if mask(told) == mask(printed) else printed
+
+
 def list_kinds() -> frozenset[str]:
     """Return the kinds of blocks that can be run on this host."""
     return frozenset({"auditor"} | ({"age"} if shutil.which("age") else set()))
@@ -91,7 +97,9 @@ def rewrite(text: str, box: Path, kinds: frozenset[str], report: str) -> str:
             return f"```console report\n$ {steps[0].command}\n{report}```"
         if found[1] not in kinds:
             return found[0]
-        made = [f"$ {step.command}\n{next(ran)[2]}" for step in steps]
+        made = [
+            f"$ {command}\n{_keep(told, new)}" for command, told, new in islice(ran, len(steps))
+        ]
         return f"```console {found[1]}\n{''.join(made)}```"
 
     return transcript.BLOCK.sub(block, text)
