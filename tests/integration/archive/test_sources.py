@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import airgap
-from airgap.errors import MissingError, PolicyError, UsageError
+from airgap.errors import CorruptError, MissingError, PolicyError, UsageError
 from tests.servers import kinds
 from tests.servers.addresses import Address, address_of
 from tests.servers.folder_on_server import FolderOnServer, Server
@@ -203,3 +203,33 @@ def test_a_sealed_bundle_without_an_escrow_is_refused(tmp_path: Path) -> None:
     site = sealing.make_sealed_site(tmp_path, escrow=False, post_quantum=False)
     ran = expect_refusal(site.isolated, *_add_sealed(site), error=PolicyError)
     assert "names no escrow" in ran.json["error"]["message"]
+
+
+def test_receipts_and_imports_are_evidence(vault: ArchiveSite, tmp_path: Path) -> None:
+    depot, receipts = vault.export("v1"), tmp_path / "receipts"
+    recorder = ("--recorder-key", vault.key("ray"))
+    imported = vault.side.run("import", depot, "--receipt", receipts, *recorder, "--json")
+    assert imported.code == 0, imported.err
+    (receipt,) = receipts.glob("*.receipt.json")
+    accepted = vault.side.run("receipt", "accept", receipt)
+    assert accepted.code == 0, accepted.err
+    bundle = vault.add_whole(depot, vault.archive)
+    names = {file["name"] for file in vault.show(bundle)["evidence"]}
+    assert receipt.name in names
+    assert {"ledger.importing.2.msgpack", "ledger.importing.2.tlog-proof"} <= names
+    assert vault.add(depot, vault.archive).json["bundles"][0]["new"] is False
+
+
+def test_what_is_missing_or_damaged_in_the_evidence_shows(vault: ArchiveSite) -> None:
+    bundle = vault.add_whole(vault.export("v1"), vault.archive)
+    assert vault.run("show", f"{vault.archive}#{bundle}").code == 0
+    manifest, root, *_ = sorted((vault.archive / "archive/evidence" / bundle).glob("*.msgpack"))
+    manifest.write_bytes(b"other")
+    root.unlink()
+    ran = vault.run("show", f"{vault.archive}#{bundle}")
+    assert ran.code == CorruptError.exit_code
+    assert "damaged: " in ran.out
+    assert "missing: " in ran.out
+    expect_refusal(vault.side, "archive", "show", f"{vault.archive}#ffffffff", error=MissingError)
+    expect_refusal(vault.side, "archive", "show", vault.archive, error=UsageError)
+    expect_refusal(vault.side, "archive", "list", vault.top / "nothing", error=MissingError)
