@@ -23,6 +23,7 @@ from airgap.errors import (
 from airgap.flow.archive import check_bundle, results
 from airgap.flow.archive.check_bundle import BundleCheck, KnownRoots
 from airgap.flow.archive.check_records import check_programs, check_records
+from airgap.flow.archive.check_stamps import check_evidence_stamps, check_index_stamps
 from airgap.flow.archive.choose_packs import EarlierChecks, ShardPacks, choose_packs
 from airgap.flow.archive.mend import Mender
 from airgap.flow.archive.read_packs import read_packs
@@ -302,6 +303,9 @@ class _Check:
         problems = check_records(self._depot, request.shard, root, present, self._now)
         if request.shard.takes(_ROOTS_UNIT):
             problems += check_programs(self._depot)
+            problems += check_index_stamps(self._depot, self._now) if self._with_stamps else []
+        if self._with_stamps:
+            problems += check_evidence_stamps(self._depot, request.shard, self._now)
         return problems
 
     def _read_roots(self) -> tuple[list[SignedRoot], list[CheckProblem]]:

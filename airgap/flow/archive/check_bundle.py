@@ -11,6 +11,7 @@ from typing import Final
 
 from airgap.carrier.depot import DepotBundle
 from airgap.errors import AirgapError, ConfigurationError, MissingError
+from airgap.flow.archive.check_stamps import check_chains
 from airgap.flow.bundle.signature_files import read_signature_files
 from airgap.format import attestation, layout, limits, parity, stamp_files
 from airgap.format import root as roots
@@ -24,11 +25,9 @@ from airgap.signing import time_stamps, trust
 from airgap.signing.as_of import AcceptedRoot
 from airgap.signing.thresholds import find_valid_signers
 from airgap.signing.trust import Verified
-from airgap.times import format_time
 from airgap.transport.port import Transport
 
 __all__ = [
-    "DUE_SECONDS",
     "BundleCheck",
     "KnownRoots",
     "check_roots",
@@ -37,8 +36,6 @@ __all__ = [
     "read_now",
 ]
 
-DUE_SECONDS: Final = 180 * 86_400
-"""A stamp is due if its certificate ends within this time (format §36.3)."""
 _TEXT_CHARACTERS: Final = 400
 
 
@@ -84,7 +81,9 @@ class BundleCheck:
         self._check_reports(signed, attached)
         self._check_indexes(signed, attached)
         if self.with_stamps:
-            self._check_stamps(signed, attached)
+            chains = stamp_files.find_stamped(signed, attached)
+            folder = f"{layout.BUNDLES}/{self.reader.bundle}"
+            self.problems += check_chains(chains, folder, self.now)
         self._check_parity()
         return self.problems
 
@@ -180,25 +179,6 @@ class BundleCheck:
                 elif (hashlib.sha512(data).digest(), len(data)) != (line.sha512, line.size):
                     text = f"it is not the file that {file} names"
                     self._report("attachments", line.name, "corrupt", text)
-
-    def _check_stamps(self, signed: Mapping[str, bytes], attached: Mapping[str, bytes]) -> None:
-        for stamped in stamp_files.find_stamped(signed, attached):
-            if stamped.is_broken:
-                self._add("stamps", stamped.next_file, "missing", "later stamps are over it")
-            data, expires = stamped.data, None
-            for file, raw in stamped.chain:
-                try:
-                    stamp = time_stamps.decode_stamp(raw, file)
-                except AirgapError as error:
-                    self._add("stamps", file, "corrupt", error.message)
-                    break
-                if not stamp.fits(data):
-                    self._add("stamps", file, "corrupt", "it is not over the file before it")
-                    break
-                data, expires = raw, stamp.expires
-            if expires is not None and expires - self.now < DUE_SECONDS:
-                text = f"its certificate ends at {format_time(expires)}: airgap archive renew"
-                self._add("stamps", stamped.chain[-1][0], "due", text, is_warning=True)
 
     def _check_parity(self) -> None:
         name = layout.parity_index_name(self.reader.bundle)

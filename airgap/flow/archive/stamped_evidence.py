@@ -12,6 +12,7 @@ from airgap.flow.progress import Progress
 from airgap.flow.retention.records import place_named
 from airgap.format import archive, limits, names, stamp_files
 from airgap.format.archive import EvidenceFile
+from airgap.format.shard import WHOLE, Shard
 from airgap.format.stamp_files import StampedFile
 
 __all__ = ["StampedEvidence", "find_evidence_chains", "list_stamped_evidence"]
@@ -58,8 +59,8 @@ class StampedEvidence:
         StampedArchive(self.depot, self.progress).record(file, stamp)
 
 
-def list_stamped_evidence(depot: Depot) -> list[str]:
-    """Return the ids of the bundles whose evidence has a stamp over another file of it.
+def list_stamped_evidence(depot: Depot, shard: Shard = WHOLE) -> list[str]:
+    """Return the ids of the bundles of a shard whose evidence has a stamp over another file of it.
 
     Raises:
         TransportError: the archive cannot be read.
@@ -67,7 +68,9 @@ def list_stamped_evidence(depot: Depot) -> list[str]:
     return [
         bundle
         for bundle in depot.transport.list(archive.EVIDENCE, limits.FOLDER_NAMES)
-        if names.is_bundle_id(bundle) and _list_stamped(_list_files(depot, bundle))
+        if names.is_bundle_id(bundle)
+        and shard.takes(bytes.fromhex(bundle))
+        and _list_stamped(_list_files(depot, bundle))
     ]
 
 

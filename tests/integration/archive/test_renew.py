@@ -190,6 +190,10 @@ def test_a_stamped_checkpoint_in_evidence_is_renewed(ward: Side, new_tsa: str) -
         put_evidence(archive, other, "ledger.checkpoint", data)
     put_evidence(archive, other, "ledger.checkpoint.1.tsr", stamp)
     words = ("--tsa", new_tsa, "--certificate", ward.top / "new.pem")
+    due = ward.run("archive", "check", archive, "--json").json["problems"]
+    assert str(first.relative_to(archive)).rpartition("/")[0] + "/ledger.checkpoint.1.tsr" in {
+        one["name"] for one in due if one["kind"] == "due"
+    }
 
     ran = ward.run(*renew(ward, *words), "--json")
 
@@ -202,6 +206,20 @@ def test_a_stamped_checkpoint_in_evidence_is_renewed(ward: Side, new_tsa: str) -
     files = (str(first.relative_to(archive)), str(second.relative_to(archive)), certificate)
     assert "Verification: OK" in check_with_openssl(archive, *files)
     assert "No stamp is due." in ward.run(*renew(ward, *words)).out
+
+
+def test_a_check_compares_an_index_with_its_stamp(ward: Side, new_tsa: str) -> None:
+    words = ("--tsa", new_tsa, "--certificate", ward.top / "new.pem", "--hash", "sha512")
+    index = ward.run(*renew(ward, *words), "--json").json["index"]
+    whole = ward.run("archive", "check", ward.top / "archive", "--json").json
+    assert (whole["result"], whole["problems"]) == ("PASSED", [])
+
+    flip(ward.top / "archive" / index)
+
+    found = ward.run("archive", "check", ward.top / "archive", "--json").json
+    assert [(one["test"], one["name"]) for one in found["problems"]] == [
+        ("stamps", f"{index}.1.tsr")
+    ]
 
 
 def test_a_damaged_pack_is_not_vouched_for(ward: Side, new_tsa: str) -> None:
