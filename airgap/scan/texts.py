@@ -40,7 +40,10 @@ _OTHER_MODULE: Final = re.compile(
 )
 """In model.yaml: a module that is not of BentoML, on its line or the next; a merged key or an alias
 for one, and a file that does not begin with a key."""
-_PYTHON_TAG: Final = re.compile(rb"![^\s!]{0,200}(?:python[/:]|%[0-9A-Fa-f]{2})|!<|%TAG")
+_PYTHON_TAG: Final = re.compile(
+    rb"![^\s!]{0,200}(?:p|%70)(?:y|%79)(?:t|%74)(?:h|%68)(?:o|%6[fF])(?:n|%6[eE])"
+    rb"(?:[/:]|%2[fF]|%3[aA])|!<|%TAG"
+)
 _LISTS_OF_CLASSES: Final = frozenset(
     {"modules.json", "model_index.json", "modular_model_index.json"}
 )

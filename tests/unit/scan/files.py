@@ -488,6 +488,8 @@ def _archives() -> Iterator[Case]:
 
 def _texts() -> Iterator[Case]:
     yield Case("README.md", "# Größe\n".encode(), "inert")
+    badge = b"![License](https://shields.test/License-Apache%202.0.svg) ![A](b%20c!d%20.png)\n"
+    yield Case("MODEL.md", badge, "inert")
     yield Case("vocab.txt", b"config\nversion\n[PAD]\n", "refused")
     yield Case("empty", b"", "inert")
     yield Case("config.json", b'{"model_type": "bert", "layers": [1, {"a": 2}]}', "inert")

@@ -288,6 +288,8 @@ def _texts() -> Iterator[tuple[str, bytes]]:
     yield "escaped-short.yaml", b"a: !!%70ython/object/apply:os.system [x]\n"
     yield "late.yaml", b"# comment\n" * 250_000 + b"a: " + evil
     yield "no-suffix", b"a: " + evil
+    yield "tag.txt", b"a: !!%70ython/object/apply:os.system [x]\n"
+    yield "half.txt", b"a: !!pyth%6Fn%2fobject/apply:os.system [x]\n"
     yield "local-tag.yaml", b"a: !apply [os.system]\n"
     yield "utf-16.yaml", ("a: " + evil.decode()).encode("utf-16")
     yield "separator.yaml", "a:\u2028!!python/object/apply:os.system [x]\n".encode()
