@@ -193,7 +193,8 @@ def _link_closure(
     """Link a Bento with all that airgap would carry with it, and nothing else."""
     bento = find_kind(BENTO.name).scan(Reference(BENTO.name, name, version))
     sources = [bento, *(find_kind(model.kind).scan(model) for model in bento.references)]
-    demand_scanned(sources, progress)
+    files = [_name_files(tag) for tag in list_remembered_files(name, version)]
+    demand_scanned([*sources, *(find_kind(FILES.name).scan(each) for each in files)], progress)
     use.add("copying small files", home.measure_copies(sources, use.block), progress)
     for source in sources:
         home.link_files(source)
@@ -202,10 +203,13 @@ def _link_closure(
         target, _, number = wheelhouse.tag.partition(":")
         reference = Reference(WHEELHOUSE.name, target, number)
         home.link(reference, install_path(reference).final)
-    for tag in list_remembered_files(name, version):
-        name, _, number = tag.partition(":")
-        reference = Reference(FILES.name, name, number)
+    for reference in files:
         home.link(reference, install_path(reference).final)
+
+
+def _name_files(tag: str) -> Reference:
+    name, _, version = tag.partition(":")
+    return Reference(FILES.name, name, version)
 
 
 @dataclass(frozen=True, slots=True)

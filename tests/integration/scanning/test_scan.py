@@ -361,3 +361,20 @@ def test_python_scans_as_the_command_does(scanned: Scanned, isolated: Side) -> N
     assert fits(installed, airgap.results.ScanDict)
     assert (installed["bundle"], installed["accepted"]) == (None, True)
     assert [item["item"] for item in installed["items"]] == ["model calm:v1"]
+
+
+def test_files_that_came_with_a_bento_are_judged_before_it_is_proved(
+    scanned: Scanned, isolated: Side, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/words.pkl").write_bytes(PICKLE)
+    options = ("--files", f"words={tmp_path / 'data'}", "--key", scanned.site.key())
+    made = scanned.builder.run("export", "shop:v1", *options, "-o", tmp_path / "depot")
+    assert made.code == 0, made.err
+    assert isolated.run("import", tmp_path / "depot").code == 0
+    write_site_policy(isolated, "")
+
+    proved = isolated.run("prove", "shop:v1", "--json")
+
+    assert proved.code == 12
+    assert "words.pkl' is refused (it asks for os.system)" in str(proved.json["error"]["details"])
