@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -196,3 +197,26 @@ def test_a_pack_that_went_while_a_bundle_was_published_is_written_again(
 
     assert removed
     assert isolated.run("import", "@vault").code == 0
+
+
+def test_what_is_copied_signed_and_attached_is_locked_once(
+    small: Side, isolated: Side, site: Site, bucket: LockedBucket, tmp_path: Path
+) -> None:
+    ran = small.run("export", "shop:v1", "-o", tmp_path / "depot", "--key", site.key())
+    assert ran.code == 0, ran.err
+    (tmp_path / "scan.txt").write_text("nothing found\n")
+
+    for _ in range(2):
+        for words in (
+            ("copy", tmp_path / "depot", "@vault"),
+            ("attach", "@vault", tmp_path / "scan.txt"),
+            ("sign", "@vault", "--key", site.key()),
+        ):
+            ran = small.run(*words)
+            assert ran.code == 0, ran.err
+
+    for key, versions in bucket.versions.items():
+        assert len(versions) == 1, key
+        assert versions[0].retention, key
+    assert any(key.endswith(".findings") for key in bucket.versions)
+    assert isolated.run("verify", "@vault").code == 0

@@ -1,12 +1,15 @@
 """What real servers that speak S3 do where the contract does not look."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from airgap.carrier.depot import Depot
 from airgap.errors import TransportError
+from airgap.flow.depot import locked
 from airgap.transport.port import TransientError
 from airgap.transport.s3.options import S3Keys
 from airgap.transport.s3.transport import S3Transport
@@ -132,3 +135,14 @@ def test_wrong_settings_are_distinguished(flaw: str, says: str, server: S3Server
 
     assert says in f"{caught.value} {caught.value.hint}"
     assert "hidden" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_bucket_without_object_lock_has_none(server: S3Server) -> None:
+    """Whether the server knows of locks, and says no, or knows nothing of them."""
+    with closing(Depot(server.open("lockless"))) as depot:
+        depot.transport.publish("file", b"1")
+
+        assert locked.find_lock(depot) is None
+
+        depot.transport.delete("file")
+    assert server.files("lockless") == {}
