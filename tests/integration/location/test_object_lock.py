@@ -13,6 +13,7 @@ import pytest
 from airgap.errors import ConfigurationError, PolicyError, StorageError
 from airgap.transport.object_lock import Version, iterate_versions
 from airgap.transport.port import TransientError
+from airgap.transport.s3 import client
 from airgap.transport.s3.options import Lock
 from airgap.transport.s3.transport import S3Transport
 from tests.servers import rgw
@@ -216,13 +217,16 @@ def test_settings_are_read_back(plain: S3Server, server: S3Server, default: S3Se
     ]
 
 
-def test_versions_come_in_pages(server: S3Server) -> None:
-    names = [f"file{number:04}" for number in range(1002)]
+def test_versions_come_in_pages(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAGE_KEYS", 3)
     transport = connect(server, "pages", None)
-    for name in names:
-        transport.publish(name, b"", replace=True)
+    for number in range(7):
+        transport.publish(f"file{number // 2}", b"x" * number, replace=True)
 
-    assert [version.name for version in list_versions(transport)] == names
+    versions = list_versions(transport)
+
+    assert [version.name[-1] for version in versions] == list("0011223")
+    assert [version.size for version in versions] == [1, 0, 3, 2, 5, 4, 6]
 
 
 @pytest.fixture

@@ -43,7 +43,10 @@ BELOW: Final = {
     "env": ("create", "list", "run", "remove"),
     "image": ("build", "list", "push", "save"),
     "ledger": ("checkpoint", "consistency", "cosign", "export", "prove", "verify"),
-    "archive": ("check",),  # merge: tests/integration/archive, where the root names a recorder
+    "archive": (
+        "check",
+        "doctor",
+    ),  # merge: tests/integration/archive, where the root names a recorder
     # approve: tests/integration/receipts, where the pinned root names the recorder
     "receipt": ("accept", "holds", "list", "note", "show"),
 }
@@ -51,8 +54,7 @@ EVERY: Final = tuple(
     (name, below) if below else (name,)
     for name in COMMANDS
     # prove and rehearse: tests/integration/proof; kit: tests/integration/kit
-    # archive: tests/integration/archive, where a root names recorders and approvers
-    if name not in ("archive", "demo", "kit", "prove", "rehearse")
+    if name not in ("demo", "kit", "prove", "rehearse")
     for below in BELOW.get(name, ("",))
 )
 ANSWERS: Final = {
@@ -63,6 +65,7 @@ ANSWERS: Final = {
         "diff",
         "log",
         "doctor",
+        "archive doctor",
         "config show",
         "completion",
         "env list",
@@ -230,6 +233,7 @@ def lines(
         "licenses": [depot, "--policy", policy],
         "timestamp": [depot],
         "archive check": [depot],
+        "archive doctor": [depot],
         "waive": [depot, *waived, *key],
         "remote add": ["gateway", "sftp://host/depot"],
         "remote list": [],
