@@ -35,8 +35,12 @@ def log_lines(log: ImportLog) -> Iterator[str]:
 
 def _explain_nothing(log: ImportLog) -> str:
     wanted, site = log.wanted, log.site
-    is_filtered = wanted.item is not None or wanted.events
-    if is_filtered or log.newest is None or log.newest >= wanted.since:
+    if wanted.item is not None:
+        return (
+            f"The ledger of site {site} has no such entry about {wanted.item}: `airgap list` shows"
+            " what is here, and `airgap log` all entries."
+        )
+    if wanted.events or log.newest is None or log.newest >= wanted.since:
         return f"The ledger of site {site} has no such entry."
     since, newest = format_time(wanted.since), format_time(log.newest)
     return f"Nothing happened at site {site} since {since}: the newest entry is of {newest}."

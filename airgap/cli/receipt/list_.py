@@ -1,9 +1,13 @@
 """``airgap receipt list``: what was confirmed, and what was not."""
 
+from typing import Final
+
 import click
 
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
+
+_NONE: Final = "No receipt was accepted on this machine."
 
 
 @click.command(name="list", cls=HelpCommand)
@@ -27,7 +31,9 @@ def list_(*, site: str | None, missing: bool) -> Result:
             for row in unconfirmed
         ]
         data = {"missing": [describe_unconfirmed(row) for row in unconfirmed]}
-        return Result(data, lines or ["Every bundle that was exported here is confirmed."])
+        if lines or accepted.list_confirmations(site):
+            return Result(data, lines or ["Every bundle that was exported here is confirmed."])
+        return Result(data, [_NONE, "Bundles without an audience count from the first one on."])
     rows = accepted.list_confirmations(site)
     lines = [
         f"{row.site}  {'imported' if row.passed else 'refused'}"
@@ -35,4 +41,4 @@ def list_(*, site: str | None, missing: bool) -> Result:
         for row in rows
     ]
     data = {"receipts": [describe_confirmation(row) for row in rows]}
-    return Result(data, lines or ["No receipt was accepted on this machine."])
+    return Result(data, lines or [_NONE])

@@ -179,3 +179,9 @@ def test_a_removal_is_sent_to_a_syslog_server(used: Side) -> None:
     event = json.loads(text[text.index("{") :])
     assert find_event_problem(event, is_logged=False) == ""
     assert (event["event"], event["items"][0]["tag"]) == ("removed", "ranker:v1")
+
+
+def test_an_item_that_no_entry_is_about_is_named(used: Side) -> None:
+    out = used.run("log", "rankr:v1").out
+
+    assert out.startswith("The ledger of site ward has no such entry about rankr:v1: `airgap list`")

@@ -27,7 +27,7 @@ from airgap.state import exported_manifests
 from airgap.state.receipt_store import ReceiptStore, list_sites
 from tests.support import forge
 from tests.support.receipts import BUNDLE, RECORDER, make_receipt, make_refusal, sign_receipt
-from tests.support.sides import run_cli
+from tests.support.sides import Side, Site, run_cli
 from tests.support.signers import make_root, person, team, write_root
 
 EMPTY = forge.sha256(b"b").hex()[:16]
@@ -177,3 +177,14 @@ def test_evidence_that_cannot_be_kept_is_an_error_of_the_disk(
     assert ReceiptStore("ward").list_evidence() == [
         ReceiptStore("ward").folder / "evidence" / EMPTY
     ]
+
+
+def test_without_any_receipt_no_bundle_is_called_confirmed(
+    small: Side, site: Site, tmp_path: Path
+) -> None:
+    assert small.run("export", "shop", "-o", tmp_path / "depot", "--key", site.key()).code == 0
+
+    out = small.run("receipt", "list", "--missing").out
+
+    assert out.startswith("No receipt was accepted on this machine.\n")
+    assert "is confirmed" not in out
