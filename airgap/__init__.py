@@ -105,6 +105,9 @@ if TYPE_CHECKING:
         sign_waiver,
         waive,
     )
+    from airgap.api.audits import (
+        audit,
+    )
     from airgap.api.bentos import (
         delete,
         get,
@@ -197,6 +200,7 @@ __all__ = [
     "approve",
     "attach",
     "attest",
+    "audit",
     "bentos",
     "bill_of_materials",
     "check",
@@ -243,6 +247,7 @@ __all__ = [
 
 _HOMES: Final = {
     "airgap.api.approvals": ("approve", "attest", "sign", "sign_waiver", "waive"),
+    "airgap.api.audits": ("audit",),
     "airgap.api.bentos": ("delete", "get", "list", "pull", "push"),
     "airgap.api.bills": ("bill_of_materials", "licenses"),
     "airgap.api.evidence": ("attach", "collect_evidence"),

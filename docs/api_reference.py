@@ -21,7 +21,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "What is installed": ("list_items", "check", "log", "remove", "prune"),
     "Scans": ("scan_bundle", "scan_installed"),
     "Bills of materials and licences": ("bill_of_materials", "licenses"),
-    "Evidence": ("attach", "collect_evidence"),
+    "Evidence": ("attach", "collect_evidence", "audit"),
     "Time stamps": ("timestamp", "verify_as_of"),
     "Sealed bundles": ("seal", "unseal"),
     "Signatures": ("sign", "approve", "attest", "waive", "sign_waiver"),

@@ -126,7 +126,9 @@ class _ReportWriter:
             "rules": self._describe_rules(),
             "ledgers": [self._describe_ledger(ledger) for ledger in material.ledgers],
             "roots": list(self._describe_roots()),
-            "controls": [control._asdict() for control in CONTROLS],
+            "controls": [
+                {**control._asdict(), "sections": list(control.sections)} for control in CONTROLS
+            ],
             "not_shown": list(list_not_shown(material, self._movements)),
         }
         return {**head, **sections, "evidence": [_describe_item(i) for i in self._citations.items]}

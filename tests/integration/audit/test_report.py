@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -13,16 +14,18 @@ from typing import Any, Final
 
 import pytest
 
+import airgap
 from airgap.errors import ConfigurationError, ConflictError, MissingError, NotTrustedError
 from airgap.flow.audit.controls import CONTROLS
 from airgap.flow.audit.exceptions import KINDS
 from airgap.flow.audit.page import render_page
 from airgap.format import intoto
 from tests.integration.audit.conftest import Audited
-from tests.support.audited_site import HOSTILE, make_audited_site
+from tests.support.audited_site import HOSTILE, NOW, make_audited_site
 from tests.support.refusals import expect_refusal
 from tests.support.sides import REPOSITORY
 from tests.support.signers import person
+from tests.support.typed_dicts import find_problems
 
 GOLDEN: Final = REPOSITORY / "tests/integration/audit/report.html"
 COMMAND: Final = re.compile(r'<code class="command">(.*?)</code>', re.DOTALL)
@@ -157,6 +160,29 @@ def test_the_data_are_what_the_page_shows(audited: Audited) -> None:
     for sentence in report["not_shown"]:
         assert sentence in words
     assert f"{report['verdict']['exceptions']} exceptions" in words
+
+
+def test_the_data_have_the_types_that_python_knows(audited: Audited) -> None:
+    assert list(find_problems(audited.report, airgap.results.AuditDict)) == []
+
+
+def test_python_makes_the_same_report(audited: Audited, tmp_path: Path) -> None:
+    site = audited.site
+    events: list[airgap.ProgressEvent] = []
+    with audited.side.here():
+        report = airgap.audit(
+            tmp_path / "report.html",
+            [site.depot],
+            evidence=tmp_path / "evidence",
+            ledgers=[site.top / "exports", site.top / "imports"],
+            receipts=[site.top / "receipts"],
+            roots=site.root_files,
+            fingerprints=[site.fingerprint],
+            now=datetime.fromtimestamp(NOW, UTC),
+            progress=events.append,
+        )
+    assert report == audited.report
+    assert (tmp_path / "report.html").read_text() == audited.page
 
 
 def test_each_kind_of_exception_of_the_site_is_in_the_report(audited: Audited) -> None:
