@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from airgap.errors import ConflictError, CorruptError
-from airgap.format import tar
+from airgap.format import limits, tar
 from airgap.format.attachment import Allowance, parse_attachment_file, size_limit
 
 __all__ = ["Padding", "make_attachment", "make_member", "read_padding"]
@@ -96,8 +96,10 @@ def make_attachment(padding: Padding, name: str, data: bytes, path: Path) -> byt
     member = make_member(name, data)
     if len(member) > padding.room or not 0 < len(data) <= allowance.limit(file):
         raise ConflictError(
-            f"{path} has no room for an attachment of {len(data):,} bytes.",
-            "Copy the bundle into a depot with `airgap copy`, and attach there.",
+            f"{path} has no room for an attachment of {len(data):,} bytes: it has"
+            f" {max(0, padding.room - tar.BLOCK):,} left.",
+            f"Make a copy with room: `airgap copy {path} NEW.airgap --room SIZE`. A depot needs"
+            f" none: it takes {limits.ATTACHMENTS_BYTES // limits.MIB} MiB.",
         )
     return member
 

@@ -18,6 +18,7 @@ from airgap.cli.output import (
     size_text,
     tmpdir_option,
 )
+from airgap.cli.room_option import read_room, room_option
 
 if TYPE_CHECKING:
     from airgap.flow.depot.copy_bundle import CopyResult
@@ -35,6 +36,7 @@ __all__ = ["command", "make_result"]
     is_flag=True,
     help="Read back what the server stored, and also what it had before.",
 )
+@room_option
 @tmpdir_option
 @jobs_option
 @reports
@@ -44,6 +46,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     source: str,
     destination: str,
     verify_after_write: bool,
+    room: str | None,
     tmpdir: Path | None,
     jobs: int | None,
     connector: "Connector",
@@ -58,8 +61,13 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.depot import copy_bundle
     from airgap.flow.location.location import parse_location
 
-    transfer = replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write)
     target = parse_location(destination, to_write=True)
+    transfer = replace(
+        connector.transfer,
+        spool=tmpdir,
+        verify_after_write=verify_after_write,
+        room=read_room(room, target),
+    )
     results = copy_bundle.copy_bundle(
         parse_location(source),
         target,

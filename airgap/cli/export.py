@@ -35,6 +35,7 @@ from airgap.cli.output import (
 )
 from airgap.cli.passphrases import read_passphrase
 from airgap.cli.receipt.options import recorder_option
+from airgap.cli.room_option import read_room, room_option
 from airgap.cli.sealing_options import make_seal_to, seal_to_options
 from airgap.cli.terms_options import bundle_options
 from airgap.errors import UsageError
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Say what would be written, and the peak disk use of each step; write nothing.",
 )
+@room_option
 @tmpdir_option
 @media_options
 @partial(key_options, is_required=False)
@@ -146,6 +148,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     insecure_recipients: bool,
     recorder_key: str | None,
     dry_run: bool,
+    room: str | None,
     tmpdir: Path | None,
     key: str | None,
     passphrase_env: str | None,
@@ -206,7 +209,12 @@ def command(  # noqa: PLR0913  (one argument per option)
         media=media,
         jobs=jobs,
         credentials=connector.credentials,
-        transfer=replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write),
+        transfer=replace(
+            connector.transfer,
+            spool=tmpdir,
+            verify_after_write=verify_after_write,
+            room=read_room(room, target),
+        ),
     )
     if dry_run:
         return _make_plan(export.plan_export(request, connector.progress), request)
@@ -258,7 +266,8 @@ def _make_plan(plan: "ExportPlan", request: "ExportRequest") -> Result:
 def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
     from airgap.flow.describe.bundle import describe_bundle, describe_sealing
     from airgap.flow.disk_use import describe_peak
-    from airgap.flow.location.location import StandardInput
+    from airgap.flow.location.location import ArchiveFile, RemoteArchive, StandardInput
+    from airgap.flow.location.writers import measure_attachment_room
 
     data = describe_bundle(done.bundle, done.manifest)
     if done.index:
@@ -288,6 +297,9 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         absent = wanted - done.manifest.carried
         lines.append(f"not in it: {absent:,} of the {count_text(wanted, 'chunk')} asked for")
     lines += _terms_lines(done, data)
+    if isinstance(request.destination, ArchiveFile | RemoteArchive):
+        left = size_text(measure_attachment_room(request.transfer))
+        lines.append(f"room for later signatures and attachments: {left} (--room makes more)")
     lines += written_lines(done.bytes_written, request.destination)
     if done.index:
         lines += sealing_lines(data["sealed"])

@@ -58,6 +58,8 @@ def list_uses(
         OSError: a folder cannot be looked at.
     """
     spool = Spool.find_parent(connector.transfer.spool)
+    most = forecast.manifest_most + connector.transfer.room
+    forecast = replace(forecast, manifest_most=most)
     match location:
         case LocalDepot(path):
             yield _measure_depot("writing packs", path, forecast, roots)

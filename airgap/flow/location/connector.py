@@ -49,6 +49,8 @@ class TransferOptions:
     spool: Path | None = None
     """The folder for temporary packs and files; None is the system's temporary folder."""
     verify_after_write: bool = False
+    room: int = 0
+    """Bytes that a ``.airgap`` file leaves for later attachments, beside those for signatures."""
     tries: int | None = None
     """Attempts without progress before giving up; None is the default of ``RetryPolicy``."""
 

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from airgap.carrier.archive import ArchiveWriter
+from airgap.carrier.archive import ENVELOPE_ROOM, ArchiveWriter
 from airgap.carrier.local_depot import DepotWriter
 from airgap.carrier.remote_archive import send_file
 from airgap.carrier.remote_depot import RemoteDepotWriter
@@ -19,7 +19,7 @@ from airgap.errors import (
     TransportError,
     UsageError,
 )
-from airgap.flow.location.connector import Connector
+from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.location import (
     SUFFIX,
     ArchiveFile,
@@ -36,7 +36,7 @@ from airgap.format import layout
 from airgap.transport.port import Transport
 from airgap.transport.spool import Spool
 
-__all__ = ["Writer", "open_writer", "takes_one_bundle"]
+__all__ = ["Writer", "measure_attachment_room", "open_writer", "takes_one_bundle"]
 
 Writer: TypeAlias = ArchiveWriter | DepotWriter | RemoteDepotWriter
 Room: TypeAlias = Callable[[], int]
@@ -48,6 +48,11 @@ _COPY_BYTES: Final = 1024 * 1024
 def takes_one_bundle(location: Location) -> bool:
     """Tell whether a single bundle is all that can be written there."""
     return not isinstance(location, LocalDepot | RemoteDepot)
+
+
+def measure_attachment_room(transfer: TransferOptions) -> int:
+    """Return the bytes that a ``.airgap`` file leaves for later signatures and attachments."""
+    return ENVELOPE_ROOM + transfer.room
 
 
 @contextmanager
@@ -65,8 +70,9 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
         case LocalDepot():
             yield DepotWriter(location.path)
         case ArchiveFile() if layout.is_archive_name(location.path.name):
+            most = room() + connector.transfer.room
             with _keep_if_interrupted(
-                ArchiveWriter(location.path, room(), connector.progress.note)
+                ArchiveWriter(location.path, most, connector.progress.note)
             ) as writer:
                 yield writer
         case RemoteDepot():
@@ -74,12 +80,12 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
                 yield RemoteDepotWriter(depot)
         case RemoteArchive():
             with closing(connector.open_folder(location)) as folder, _spool(connector) as file:
-                yield ArchiveWriter(file, room())
+                yield ArchiveWriter(file, room() + connector.transfer.room)
                 _send(file, folder, location.file_name, connector.progress)
         case StandardInput():
             _refuse_terminal()
             with _spool(connector) as file:
-                yield ArchiveWriter(file, room())
+                yield ArchiveWriter(file, room() + connector.transfer.room)
                 _copy_to_stdout(file)
         case ArchiveFile() | StockArchive() | RemoteStockArchive():
             raise UsageError(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import store_invariants, volumes
+from airgap.errors import ConflictError, UsageError
+from tests.support import refusals, store_invariants, volumes
 from tests.support.faults import Fault, Launcher
 from tests.support.sides import Side, Site
 
@@ -110,3 +111,33 @@ def test_a_kill_at_any_step_leaves_a_bundle_with_all_of_it_or_nothing(
 
     assert step > 2
     assert store_invariants.content(location) == after
+
+
+def test_a_file_has_the_room_that_was_asked_for(small: Side, site: Site, tmp_path: Path) -> None:
+    report = tmp_path / "report.txt"
+    report.write_bytes(b"r" * 5_000_000)
+    plain, roomy = tmp_path / "plain.airgap", tmp_path / "roomy.airgap"
+    key = ("--key", site.key())
+    made = small.run("export", "shop:v1", "-o", plain, *key)
+    assert "room for later signatures and attachments: 65.5 kB (--room makes more)" in made.out
+    told = refusals.expect_refusal(small, "attach", plain, report, error=ConflictError)
+    assert f"airgap copy {plain} NEW.airgap --room SIZE" in told.json["error"]["hint"]
+
+    made = small.run("export", "shop:v1", "-o", roomy, *key, "--room", "5M")
+    assert made.code == 0, made.err
+    assert small.run("attach", roomy, report).code == 0
+    copied = tmp_path / "copied.airgap"
+    assert small.run("copy", plain, copied, "--room", "5M").code == 0
+    attached = small.run("attach", copied, report, "--json")
+    assert attached.code == 0, attached.err
+    assert attached.json["bundle"] == small.run("inspect", plain, "--json").json["bundle"]
+    again = tmp_path / "again.airgap"
+    assert small.run("copy", copied, again).code == 0  # what is attached needs no --room
+    assert len(small.run("inspect", again, "--json").json["attachments"]) == 1
+
+    for words in (
+        ("copy", plain, tmp_path / "depot", "--room", "5M"),
+        ("copy", plain, again, "--room", "65MiB"),
+        ("export", "shop:v1", "-o", tmp_path / "depot", *key, "--room", "1M"),
+    ):
+        refusals.expect_refusal(small, *words, error=UsageError)
