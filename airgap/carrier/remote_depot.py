@@ -20,7 +20,14 @@ from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
+from airgap.errors import (
+    AirgapError,
+    ConflictError,
+    CorruptError,
+    MissingError,
+    StorageError,
+    TransportError,
+)
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
 from airgap.transport.connections import ConnectionPool
@@ -306,7 +313,8 @@ class _Upload:
             if not self.verify or self._is_stored(connections, transport):
                 self.source.unlink()
                 return
-            transport.delete(self.name)
+            with suppress(StorageError):  # it is locked (format §37), and stays as it is
+                transport.delete(self.name)
         raise _differs_from_written(transport.location, self.name)
 
     def _is_stored(self, connections: "ConnectionPool[None]", transport: Transport) -> bool:

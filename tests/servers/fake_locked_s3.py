@@ -50,6 +50,8 @@ class LockedBucket:
     page: int = 1000
     keeps_locks: bool = True
     """Whether it keeps the locks that it confirms."""
+    damages: bool = False
+    """Whether it stores packs with other bytes."""
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def plant(self, key: str, data: bytes | None, retention: ObjectRetention | None = None) -> Kept:
@@ -161,8 +163,10 @@ class LockedBucket:
     def _object(self, request: Request, key: str, version: str) -> bytes:
         if request.method == "PUT":
             retention = parse_retention_headers(lambda name: request.headers.get(name, ""))
+            is_damaged = self.damages and key.endswith(".pack")
+            body = bytes(len(request.body)) if is_damaged else request.body
             self.plant(
-                key, request.body, (self.keeps_locks and retention) or self._choose_default()
+                key, body, (retention if self.keeps_locks else None) or self._choose_default()
             )
             return reply("200 OK")
         if request.method == "DELETE":

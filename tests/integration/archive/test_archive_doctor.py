@@ -369,3 +369,52 @@ def test_files_that_are_immutable_are_counted(tmp_path: Path) -> None:
         assert inspect_protection(tmp_path).immutable == 1
     finally:
         subprocess.run(["chattr", "-i", str(tmp_path / "file")], check=True, timeout=10)
+
+
+def test_a_hold_has_no_end_and_a_lock_has_one(site: ArchiveSite, bucket: LockedBucket) -> None:
+    bundle = site.add_whole(site.export("v1"), "@vault")
+    words = ("--reason", "case 7", "--key", site.key("ray"))
+    assert site.run("hold", f"@vault#{bundle}", *words).code == 0
+    assert len(keys(bucket, "/records/")) == 2
+
+    ran = examine(site, "@vault", code=ConfigurationError.exit_code)
+
+    assert "1 bundle is under a hold, which has no end" in find(ran, "note", "locks")[0]
+
+
+def test_many_hidden_files_are_counted(site: ArchiveSite, bucket: LockedBucket) -> None:
+    site.add_whole(site.export("v1"), "@vault")
+    for key in keys(bucket, "/evidence/"):
+        bucket.plant(key, None)
+    for key in keys(bucket, "/software/") + keys(bucket, "/roots/") + keys(bucket, "ward/bundles/"):
+        bucket.plant(key, b"evil")
+
+    ran = examine(site, "@vault", code=ConfigurationError.exit_code)
+
+    told = find(ran, "problem", "versions")
+    assert any("files are hidden by delete markers; the first 3 are above" in text for text in told)
+    assert any("versions with different bytes; the first 3 are above" in text for text in told)
+
+
+def test_a_manifest_that_is_hidden_twice_leaves_its_packs_unknown(
+    site: ArchiveSite, bucket: LockedBucket
+) -> None:
+    bundle = site.add_whole(site.export("v1"), "@vault")
+    for key in keys(bucket, "manifest.msgpack"):
+        bucket.plant(key, None)
+
+    ran = examine(site, "@vault", code=ConfigurationError.exit_code)
+
+    assert any(
+        f"not known which packs bundle {bundle} needs" in text
+        for text in find(ran, "problem", "records")
+    )
+
+
+def test_a_bundle_whose_time_is_over_is_a_note(site: ArchiveSite) -> None:
+    site.add_whole(site.export("v1"), site.archive, name="logs")
+
+    with clock_at(f"{datetime.now(UTC).year + 2}-01-01"):
+        ran = examine(site, site.archive, code=ConfigurationError.exit_code)
+
+    assert "The time of 1 bundle is over" in " ".join(find(ran, "note", "records"))

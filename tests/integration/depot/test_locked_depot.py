@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airgap.carrier.depot import Depot
-from airgap.errors import MissingError, StorageError
+from airgap.errors import MissingError, StorageError, TransportError
 from airgap.flow.publishing import publish
 from airgap.format.manifest import Pack
 from airgap.transport.object_lock import ObjectRetention
@@ -220,3 +220,18 @@ def test_what_is_copied_signed_and_attached_is_locked_once(
         assert versions[0].retention, key
     assert any(key.endswith(".findings") for key in bucket.versions)
     assert isolated.run("verify", "@vault").code == 0
+
+
+def test_a_server_that_damages_what_it_locks_is_named(
+    small: Side, site: Site, bucket: LockedBucket
+) -> None:
+    bucket.damages = True
+
+    ran = small.run(
+        *("export", "shop:v1", "-o", "@vault", "--key", site.key()),
+        *("--verify-after-write", "--json"),
+    )
+
+    assert ran.code == TransportError.exit_code
+    assert "is not what was written there" in ran.json["error"]["message"]
+    assert not any("manifest" in key for key in bucket.versions)
