@@ -28,7 +28,7 @@ from airgap.scan.judge_file import judge_file
 from airgap.scan.pickle_calls import find_named
 from airgap.scan.pickles import judge_pickle
 from airgap.scan.verdicts import Judgment, Unreadable, Weights
-from tests.support.pickle_loader import load
+from tests.support.pickle_loader import OutsideError, load
 from tests.unit.scan.files import CASES, MEDIA, Case, ask, call, tarred, text, torch_archive, zipped
 from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
 
@@ -56,6 +56,13 @@ def judge_case(case: Case) -> str:
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_an_attack_on_an_earlier_gate_is_refused(case: Case) -> None:
+    assert judge_case(case) == "refused"
+
+
+def test_a_name_that_is_too_long_to_be_kept_is_asked_for_all_the_same() -> None:
+    (case,) = (case for case in REFUSED if case.name == "long-name.joblib")
+    with pytest.raises(OutsideError, match="subprocess.Popen"):
+        load(case.data)
     assert judge_case(case) == "refused"
 
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 from airgap.scan.pickle_calls import find_named
 from airgap.scan.verdicts import Unreadable
 
-__all__ = ["load"]
+__all__ = ["OutsideError", "load"]
 
 
 _MODULE: Final = re.compile(r"[\w.-]+")

@@ -196,7 +196,23 @@ def _joblib() -> Iterator[tuple[str, bytes]]:
     yield "lz4.joblib", b"\x04\x22\x4d\x18" + SYSTEM
     yield "zstd.bin", b"\x28\xb5\x2f\xfd" + bytes(20)
     yield "zipped-twice.joblib", zlib.compress(zlib.compress(zlib.compress(zlib.compress(SYSTEM))))
+    yield "long-name.joblib", _array_with_a_long_name()
     yield "memo-confused.joblib", plain[:-1] + b"q\x00h\x01\x93."
+
+
+def _array_with_a_long_name() -> bytes:
+    """Return an array of objects whose memo leads a plain reader to a function that it calls.
+
+    Joblib takes the names from the memo of the objects' own pickle. A reader that takes both
+    pickles for one has those of the outer one there, and follows the attributes of a name that is
+    too long to be kept.
+    """
+    name = "Popen" + ".mro.__self__" * 6_000
+    outer = text("subprocess") + b"\x940" + text(name) + b"\x940"
+    array_of_objects = wrapped(b"", shape=b"K\1\x85", kind=b"U\2O8")[2:-1]
+    array_of_objects = array_of_objects.replace(b"\x04\xff\xff\xff\xff", b"")
+    own = b"\x80\4" + text("builtins") + b"\x940" + text("set") + b"\x940h\0h\1\x93"
+    return b"\x80\4" + outer + array_of_objects + own + b"]" + text("true") + b"a\x85R.."
 
 
 def _zips() -> Iterator[tuple[str, bytes]]:
