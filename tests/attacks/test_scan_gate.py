@@ -61,7 +61,7 @@ def test_an_attack_on_an_earlier_gate_is_refused(case: Case) -> None:
 
 def test_a_name_that_is_too_long_to_be_kept_is_asked_for_all_the_same() -> None:
     (case,) = (case for case in REFUSED if case.name == "long-name.joblib")
-    with pytest.raises(OutsideError, match="subprocess.Popen"):
+    with pytest.raises(OutsideError, match=r"subprocess\.Popen"):
         load(case.data)
     assert judge_case(case) == "refused"
 
