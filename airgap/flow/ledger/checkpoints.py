@@ -26,6 +26,7 @@ from airgap.signing import checkpoints
 from airgap.signing.checkpoints import Cosignature, verify_cosignatures
 from airgap.signing.public_keys import load_pem, to_pem
 from airgap.signing.signer import Signer
+from airgap.state.state_folder import describe_search
 
 __all__ = [
     "CHECKPOINT",
@@ -76,8 +77,9 @@ def choose_ledger(site: str | None, side: Side) -> str:
     if side == "exporting":
         return ANY_SITE
     raise ConfigurationError(
-        "This machine trusts no site, and has no ledger of imports.",
-        "Give --exports for the ledger of exports, and --site to name its site.",
+        "This machine trusts nobody yet, and has no ledger of imports.",
+        f"There is no root in {describe_search()}. Give --exports for the ledger of exports, and"
+        " --site to name its site.",
     )
 
 
