@@ -167,7 +167,7 @@ def test_a_bundle_that_was_never_there_has_no_tombstone(site: ArchiveSite, bundl
     site.plant(replace(_forge(site, bundle), bundle=ghost, previous=()), "dan", "eve")
     with clock_at(LATER):
         shown = site.show(ghost)
-    assert (shown["tombstone"], shown["kept"]) == (False, True)
+    assert (shown["tombstone"], shown["kept"]) == (False, False)  # there is nothing to keep
     assert shown["records"][0]["does_not_count"] == "the bundle was never archived"
     terms = ArchivedTerms("logs", "2027-01-01T00:00:00Z", "cd" * 32)
     site.plant(ArchiveRecord("archived", ghost, "ward", "2026-01-01T00:00:00Z", terms=terms), "mal")

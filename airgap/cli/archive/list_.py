@@ -7,7 +7,7 @@ import click
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers, count_text, location_options
 from airgap.cli.terminal import ClaimLine, Line
-from airgap.errors import CorruptError
+from airgap.errors import CorruptError, MissingError
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -23,7 +23,7 @@ def list_(*, archive: str, connector: "Connector") -> Result:
     """List the bundles of ARCHIVE: until when each is kept, its class and its holds.
 
     Those that end first come first, and what was let go comes last. Exits with 10 if a record is
-    damaged.
+    damaged, and with 13 if a manifest is gone that must be kept.
     """
     from airgap.flow.archive.describe import list_archive
     from airgap.flow.location.location import parse_depot
@@ -41,7 +41,9 @@ def list_(*, archive: str, connector: "Connector") -> Result:
         lines.append(f"{count_text(len(listing.unarchived), 'bundle')} without a record:")
         lines += [f"  {bundle}" for bundle in listing.unarchived[:_SHOWN]]
     lines += [ClaimLine(f"DAMAGED {file}: {why}") for file, why in listing.damaged.items()]
-    return Result(data, lines, CorruptError.exit_code if listing.damaged else 0)
+    is_lost = any(row["kept"] and not row["present"] for row in listing.bundles)
+    code = MissingError.exit_code if is_lost else 0
+    return Result(data, lines, CorruptError.exit_code if listing.damaged else code)
 
 
 def _list_lines(row: dict[str, Any]) -> list[Line]:

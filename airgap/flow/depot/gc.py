@@ -22,6 +22,7 @@ from airgap.flow.retention.guard import find_keeping, read_kept_manifest
 from airgap.flow.retention.records import list_record_files
 from airgap.format import gc_markers, layout, limits, names
 from airgap.format import manifest as manifests
+from airgap.printable import count_text
 from airgap.state import manifest_cache
 from airgap.transport.connections import run_in_parallel
 from airgap.transport.object_lock import ObjectLock
@@ -64,6 +65,11 @@ def collect_garbage(depot: Depot, options: GcOptions, progress: Progress) -> GcR
         raise MissingError(
             f"{depot.location} is not a depot, or is empty.",
             "Give the folder that contains 'bundles' and 'packs'.",
+        )
+    if in_use.kept:
+        progress.note(
+            f"{depot.location} keeps {count_text(len(in_use.kept), 'bundle')} whose manifest is"
+            f" gone: see `airgap archive list {depot.location}`."
         )
     names_there = {*packs, *in_use.bundle_files(), *_list_parts(depot)}
     unreferenced = sorted(name for name in names_there if in_use.is_unreferenced(name))
@@ -132,6 +138,8 @@ class _References:
         self._depot = depot
         self._packs: set[str] = set()
         self._alive: set[str] = set()
+        self.kept: set[str] = set()
+        """Bundles that an archive keeps although their manifests are gone."""
         self._files: dict[str, list[str]] = {}
 
     def update(self) -> None:
@@ -155,6 +163,7 @@ class _References:
         for bundle in sorted(find_keeping(self._depot, gone)):
             packs = manifests.decode(read_kept_manifest(self._depot, bundle)).packs
             self._alive.add(bundle)
+            self.kept.add(bundle)
             self._packs.update(layout.pack_name(pack.digest) for pack in packs)
 
     @property

@@ -9,6 +9,7 @@ from airgap.flow import site as sites
 from airgap.flow.retention.own_ledger import find_entries
 from airgap.flow.retention.records import (
     ArchiveRecords,
+    StoredRecord,
     is_archive,
     list_record_files,
     read_records,
@@ -60,15 +61,14 @@ def refuse_kept(depot: Depot, bundles: Collection[str]) -> None:
         return
     listed = list_record_files(depot)
     if not any(map(listed.get, bundles)):
-        _refuse_lost_records(depot, {bundle: frozenset() for bundle in bundles})
+        _refuse_lost_records(depot, dict.fromkeys(bundles, ()))
         return
     records, standings = read_standings(depot)
     for bundle in bundles:
         if bundle in listed:
             records.require_intact(depot.location)
             _refuse_standing(depot, standings[bundle])
-    known = {bundle: frozenset(stored.id for stored in records.find(bundle)) for bundle in bundles}
-    _refuse_lost_records(depot, known)
+    _refuse_lost_records(depot, {bundle: records.find(bundle) for bundle in bundles})
 
 
 def find_keeping(depot: Depot, bundles: Collection[str]) -> frozenset[str]:
@@ -143,17 +143,18 @@ def _list_reasons(standing: BundleStanding) -> Iterator[str]:
         yield f"release {stored.id[:16]} does not count: {why}"
 
 
-def _refuse_lost_records(depot: Depot, present: dict[str, frozenset[str]]) -> None:
+def _refuse_lost_records(depot: Depot, present: dict[str, tuple[StoredRecord, ...]]) -> None:
     """Refuse what the evidence, or a ledger of this machine, says that there were records of."""
-    for bundle, ids in present.items():
+    for bundle, records in present.items():
         folder = f"{archive.EVIDENCE}/{bundle}"
-        if not ids and depot.transport.list(folder, limits.FOLDER_NAMES):
+        is_archived = any(stored.record.terms for stored in records)
+        if not is_archived and depot.transport.list(folder, limits.FOLDER_NAMES):
             raise PolicyError(
-                f"{depot.location} has evidence of bundle {bundle} in {folder}, and no record:"
-                " records may have been removed.",
+                f"{depot.location} has evidence of bundle {bundle} in {folder}, and no record that"
+                " it was archived: records may have been removed.",
                 f"Restore {archive.RECORDS}/{bundle}.* from another copy of the archive.",
             )
-        lost = sorted(_list_recorded(bundle) - ids)
+        lost = sorted(_list_recorded(bundle) - {stored.id for stored in records})
         if lost:
             raise PolicyError(
                 f"This machine's ledger says that bundle {bundle} is kept by record {lost[0]}, and"

@@ -33,11 +33,8 @@ class BundleStanding:
     """Ids of records that others name, and that are not there."""
     uncounted: tuple[tuple[StoredRecord, str], ...] = ()
     """Each ``released`` that does not count, and why: it completes "… does not count: "."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it must not be removed."""
-        return self.release is None
+    is_kept: bool = False
+    """Whether it must not be removed."""
 
     @property
     def archived(self) -> tuple[StoredRecord, ...]:
@@ -57,6 +54,12 @@ class _Bundle:
     own_end: str
     bases: frozenset[str]
     uncounted: tuple[tuple[StoredRecord, str], ...]
+
+    @property
+    def is_kept_itself(self) -> bool:
+        """Whether something keeps it, and not only what builds on it."""
+        is_archived = bool(self.own_end) and self.release is None
+        return is_archived or bool(self.holds) or bool(self.missing)
 
 
 def find_standings(
@@ -85,6 +88,7 @@ def find_standings(
             tuple(sorted(builders.get(bundle, frozenset()) & kept)),
             one.missing,
             one.uncounted,
+            bundle in kept,
         )
         for bundle, one in bundles.items()
     }
@@ -226,8 +230,8 @@ def _find_builders(bundles: Mapping[str, _Bundle]) -> dict[str, frozenset[str]]:
 
 
 def _find_kept(bundles: Mapping[str, _Bundle]) -> frozenset[str]:
-    """Return what is kept: it is not released, or something that is kept builds on it."""
-    kept = {bundle for bundle, one in bundles.items() if one.release is None}
+    """Return what is kept: something keeps it itself, or what is kept builds on it."""
+    kept = {bundle for bundle, one in bundles.items() if one.is_kept_itself}
     waiting = list(kept)
     while waiting:
         for base in bundles[waiting.pop()].bases:

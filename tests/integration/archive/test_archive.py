@@ -228,9 +228,26 @@ def test_garbage_collection_keeps_what_is_archived_when_its_manifest_is_removed(
     shutil.rmtree(site.archive / "bundles" / bundle)
     ran = site.side.run("gc", site.archive, "--older-than", "0", "--json")
     assert (ran.code, ran.json["removed"]) == (0, {}), ran.err
-    assert "MISSING" in site.run("list", site.archive).out
+    assert "keeps 1 bundle whose manifest is gone" in ran.err
+    listed = site.run("list", site.archive)
+    assert listed.code == MissingError.exit_code
+    assert "MISSING" in listed.out
     evidence = site.archive / "archive/evidence" / bundle / f"{bundle[:16]}.manifest.msgpack"
     kept = evidence.read_bytes()
     evidence.write_bytes(b"other")
     assert site.side.run("gc", site.archive, "--older-than", "0").code == 10
     evidence.write_bytes(kept)
+
+
+def test_a_bundle_that_was_only_held_is_free_when_the_hold_is_lifted(tmp_path: Path) -> None:
+    site = make_archive_site(tmp_path, approvers=0)
+    depot = site.export("v1")
+    name = f"{depot}#{_only(depot)}"
+    held = site.run("hold", name, "--reason", "case 7", "--key", site.key("ray"), "--json")
+    assert held.code == 0, held.err
+    assert "kept under a hold" in site.run("list", depot).out
+    expect_refusal(site.side, "delete", name, "--yes", error=PolicyError)
+    words = ("--reason", "closed", "--key", site.key("ray"))
+    assert site.run("release", name, "--hold", held.json["hold"], *words).code == 0
+    expect_refusal(site.side, "archive", "release", name, *words, error=PolicyError)
+    assert site.side.run("delete", name, "--yes").code == 0
