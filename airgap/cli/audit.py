@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--receipts",
-    metavar="PATH",
+    metavar="FILE|FOLDER",
     multiple=True,
     type=click.Path(path_type=Path),
     help="Read receipts: a file, or a folder of them; repeat it. Default: those that this machine"

@@ -398,10 +398,10 @@ airgap receipt note ward.production.7.3f2a9c4177e012ab.9.receipt.json \
 airgap evidence /media/usb/depot -o shop.intoto.jsonl
 # Collect it in a folder that an auditor checks with openssl
 airgap evidence /media/usb/depot -o evidence
-# Report on what this machine imported and exported, and on the bundles of a depot
+# Report on what this machine did, and on the bundles of a depot
 airgap audit /media/usb/depot -o report.html --evidence evidence
 # Report on two ledgers that others exported, on a laptop that trusts nobody
-airgap audit --ledger exports --ledger imports --receipts receipts -o report.html \
+airgap audit --ledger exports --ledger imports -o report.html \
     --root ward.root.msgpack --fingerprint \
     SHA256:51334a90ad8e5a7d1b2c3d4e5f60718293a4b5c6d7e8f9011223344556677889
 # Let a publisher's evidence travel with a bundle

@@ -229,6 +229,7 @@ def lines(
         "scan": [depot, "--policy", _write_scan_policy(tmp_path)],
         "attach": [depot, site.root],
         "evidence": [depot, "-o", tmp_path / "x.intoto.jsonl"],
+        "audit": [depot, "-o", tmp_path / "report.html"],
         "bom": [depot, "-o", tmp_path / "bill.json"],
         "licenses": [depot, "--policy", policy],
         "timestamp": [depot],
