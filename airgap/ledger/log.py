@@ -136,12 +136,21 @@ class LedgerStore:
             fault = None
         return result, fault
 
+    def list_aside(self) -> Iterator[tuple[Path, bytes]]:
+        """Yield the ledgers that resets put aside, each with its first entry, of which it has one.
+
+        Raises:
+            StorageError: one of them cannot be read.
+        """
+        for path in sorted(self.folder.parent.glob(f"{self.folder.name}~reset-*")):
+            if first := read_entry(read_from(path / LEDGER, 0, FRAME_BYTES) or b"", 1):
+                yield path / LEDGER, first
+
     def _find_aside(self, first: bytes) -> bytes | None:
         """Return the ledger that a reset put aside, by the digest of its first entry."""
-        for path in sorted(self.folder.parent.glob(f"{self.folder.name}~reset-*")):
-            begin = read_from(path / LEDGER, 0, FRAME_BYTES) or b""
-            if ledger_format.digest(read_entry(begin, 1)) == first:
-                return read_if_exists(path / LEDGER, limits.LEDGER_BYTES)
+        for path, entry in self.list_aside():
+            if ledger_format.digest(entry) == first:
+                return read_if_exists(path, limits.LEDGER_BYTES)
         return None
 
     def read_entries(self) -> Iterator[Entry]:

@@ -54,7 +54,7 @@ class WitnessedDict(TypedDict):
     """The root of the tree over them, in hex."""
     verdict: NotRequired[str]
     """How it fits what was seen before: ``first``, ``newer``, ``same``, ``older``, ``own``,
-    ``unknown``, ``rewritten`` or ``own rewritten``."""
+    ``unknown``, ``rewritten``, ``own rewritten`` or ``own before a reset``."""
 
 
 class EvidenceFileDict(TypedDict):

@@ -21,7 +21,7 @@ from airgap.flow.receipts.read_ledger import prove_sizes
 from airgap.format import checkpoint as checkpoints
 from airgap.format import limits
 from airgap.format.attachment import CHECKPOINT, attachment_file, parse_attachment_file
-from airgap.format.checkpoint import Checkpoint
+from airgap.format.checkpoint import Checkpoint, make_origin
 from airgap.format.ledger_entry import decode_entry
 from airgap.format.ledger_view import decode_view, encode_view
 from airgap.format.root import Key
@@ -44,7 +44,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-WitnessVerdict = Continuity | Literal["first", "own", "own rewritten"]
+WitnessVerdict = Continuity | Literal["first", "own", "own rewritten", "own before a reset"]
 _DIGITS: Final = 16
 _EXPORTED: Final = b"exported"
 _WARNINGS: Final[Mapping[WitnessVerdict, str]] = MappingProxyType(
@@ -95,10 +95,10 @@ def examine_checkpoints(opened: Opened, progress: Progress) -> tuple[Witnessed, 
 
 def list_witnessed(site: str) -> tuple[Checkpoint, ...]:
     """Return the last checkpoints of the sender's ledgers that this machine has seen, by origin."""
-    own = name_ledger(site, "importing")
+    own = {name_ledger(site, "importing"), *_list_origins_aside(site)}
     seen = [view.checkpoint for view in map(_read_view, ReceiptStore(site).read_witnessed())]
     return tuple(
-        sorted((point for point in seen if point.origin != own), key=lambda point: point.origin)
+        sorted((point for point in seen if point.origin not in own), key=lambda point: point.origin)
     )
 
 
@@ -183,6 +183,8 @@ def _examine(site: str, raw: bytes, keys: Mapping[str, Key]) -> Witnessed:
     """
     note, earlier = decode_view(raw)
     checkpoint, _ = verify_checkpoint(note, keys, "The checkpoint", (site, ANY_SITE))
+    if checkpoint.origin in _list_origins_aside(site):  # what became of it led to the reset
+        return Witnessed(checkpoint, "own before a reset")
     store, view = ReceiptStore(site), LedgerView(checkpoint, earlier)
     before = next(
         (
@@ -205,6 +207,12 @@ def _examine(site: str, raw: bytes, keys: Mapping[str, Key]) -> Witnessed:
     if before is None or _read_view(before).checkpoint.size < checkpoint.size:
         store.write_witnessed(checkpoint.origin[-_DIGITS:], raw)
     return Witnessed(checkpoint, verdict)
+
+
+def _list_origins_aside(site: str) -> frozenset[str]:
+    """Return the origins of this machine's own ledgers that resets put aside (format §17.7)."""
+    aside = history.locate_ledger(site).list_aside()
+    return frozenset(make_origin(site, first) for _, first in aside)
 
 
 def _read_view(raw: bytes) -> LedgerView:

@@ -409,6 +409,29 @@ def test_a_site_that_was_restored_finds_out_by_the_next_bundle(witnessed: Story)
     assert "This machine's ledger" in imported.err
 
 
+def test_after_a_reset_the_ledger_before_it_accuses_nobody(witnessed: Story) -> None:
+    """The sender goes on to send the last checkpoint that it has of it."""
+    story = witnessed
+    assert story.take(export_recorded(story, "v1")).code == 0
+    copy = story.top / "copy"
+    shutil.copytree(story.isolated.top, copy)
+    story.accept(Path(story.take(export_recorded(story, "v2")).json["receipt"]["file"]))
+    shutil.rmtree(story.isolated.top)
+    copy.rename(story.isolated.top)
+    assert story.take(export_recorded(story, "v3")).code == 0
+    head = story.isolated.run("trust", "show", "--json").json["history"]["head"]
+    reset = ("trust", "reset-state", "--reason", "restored", "--yes", head)
+    assert story.isolated.run(*reset).code == 0
+
+    imported = story.take(export_recorded(story, "v4"))
+
+    verdicts = {seen["verdict"] for seen in imported.json["witnessed"]}
+    assert verdicts == {"newer", "own before a reset"}
+    assert "rewritten" not in imported.err
+    shown = story.isolated.run("receipt", "show", imported.json["receipt"]["file"], "--json").json
+    assert len(shown["witnessed"]) == 1
+
+
 def fits(value: object, hint: object) -> bool:
     assert list(find_problems(value, hint)) == []
     return True

@@ -172,7 +172,10 @@ def test_a_restored_machine_is_seen_at_the_next_courier(years: Years) -> None:
     assert "was rewritten" in refused.json["error"]["message"]
     assert "trust reset-state --reason" in refused.json["error"]["hint"]
     assert reset.json["reset"]
-    assert following.json["items"]
+    assert {one["verdict"] for one in following.json["witnessed"]} == {
+        "newer",
+        "own before a reset",
+    }
     assert [one["continuity"] for one in accepted.json["receipts"]] == ["first"]
 
 
