@@ -326,8 +326,8 @@ def _save_manifest(opened: Opened, progress: Progress) -> None:
     An import that is done does not fail for it.
     """
     try:
-        save_manifest(opened.bundle, opened.manifest.raw)
         save_counted(opened.bundle, dict(list_counted(opened)))
+        save_manifest(opened.bundle, opened.manifest.raw)
     except OSError as error:
         progress.note(
             "The items are in place, but the bundle's manifest and signatures could not be kept:"

@@ -115,7 +115,7 @@ def test_an_import_does_not_fail_for_a_manifest_that_cannot_be_kept(
     ran = receiver.run("import", old)
 
     assert ran.code == 0
-    assert "manifest could not be kept" in ran.err
+    assert "manifest and signatures could not be kept" in ran.err
     assert receiver.run("import", new).code == 0
     assert installed(receiver, "nudged") == VERSIONS["nudged"]
 
