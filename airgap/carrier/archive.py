@@ -260,8 +260,9 @@ class ArchiveReader:
 
     def _advance(self) -> None:
         """Read the next member's header."""
+        block = self._read(tar.BLOCK)  # one that is cut off may be on its way
         try:
-            header = tar.parse_header(self._read(tar.BLOCK))
+            header = tar.parse_header(block)
         except CorruptError as error:
             raise CorruptError(
                 f"{self.location} is not a .airgap file, or is damaged or cut off.", error.hint
