@@ -320,7 +320,7 @@ def _print_error(error: AirgapError) -> None:
     terminal.print_error_line(f"airgap: {error.message}", colour="red")
     for line in error.details[:_SHOWN_DETAILS]:
         if isinstance(line, CommandLine):  # without a line feed in it, so that it can be copied
-            terminal.print_line(f"  {line}", err=True)
+            terminal.print_line(CommandLine(f"  {line}"), err=True)
         else:
             terminal.print_error_line(f"  {line}", indent="    ")
     if len(error.details) > _SHOWN_DETAILS:
