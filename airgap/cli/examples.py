@@ -361,8 +361,6 @@ airgap scan /media/usb/depot
 # Ask a scanner too, and sign the report
 airgap scan /media/usb/depot --with clamscan --report scan.json \
     --sign scanner.key
-# After the rules have changed, look at what is installed
-airgap scan --installed
 # Take in the receipts that came back from a site
 airgap receipt accept ward.production.7.3f2a9c4177e012ab.9.receipt.json \
     --root ward.root.msgpack
