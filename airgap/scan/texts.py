@@ -23,8 +23,12 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _SPACE: Final = b" \t\r\n\x0c\x0b"
 _YAML_TAG: Final = re.compile(rb"(?<![A-Za-z0-9_])!(?=[A-Za-z0-9!<%_-])|^%|%TAG", re.MULTILINE)
 _BREAK: Final = rb"(?:[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9])"
-_YAML_ESCAPE: Final = re.compile(rb"\\[xuU]|\\" + _BREAK + rb"|\\\Z")
-"""A character by its number, and a backslash at the end of a line, which joins two of them."""
+_YAML_ESCAPE: Final = re.compile(
+    rb"\\(?:(?P<fold>(?:\r\n|" + _BREAK + rb")[ \t]*+)"
+    rb"|x(?P<x>[0-9a-fA-F]{2})|u(?P<u>[0-9a-fA-F]{4})|U(?P<U>[0-9a-fA-F]{8})|[^xuU]|(?P<odd>))"
+)
+"""A backslash and what it stands before: a line that goes on, a character's number, a character."""
+_BACKSLASH: Final = re.compile(rb"\\")
 _YAML_KEY: Final = re.compile(
     rb"(?:\A|" + _BREAK + rb")(?:\xef\xbb\xbf)?[ \t]*+(?:[-:]++[ \t]++)*+\?(?=\s|\xc2|\xe2|\Z)"
     rb"|[\[{,]\s*\?(?=\s|\Z)"
@@ -126,17 +130,44 @@ def _judge_yaml(name: str, content: Content) -> Judgment:
     """Judge YAML by its words: tags, escapes, and keys that make a program call what they name."""
     if _find(content, _YAML_TAG):
         return refused("YAML", "a tag makes a reader of YAML build an object")
-    if _find(content, _YAML_ESCAPE):
-        return refused("YAML", "a text has characters that are escaped by their number")
     if _find(content, _YAML_KEY):
         return refused("YAML", "a key is marked by a question mark")
+    joined = _join_lines(name, content)
     if _find(content, _YAML_CALL):
         return code("YAML", "a key names what is called, or is a program for chats")
-    if PurePosixPath(name).name.lower() == "model.yaml" and _OTHER_MODULE.search(
-        content.read_whole(_YAML_BYTES)
-    ):
+    if _YAML_CALL.search(joined):
+        return refused("YAML", "a key goes on over lines")
+    if _is_model(name) and _OTHER_MODULE.search(content.read_whole(_YAML_BYTES)):
         return code("YAML", "it loads a module that is not of BentoML")
     return inert("text")
+
+
+def _is_model(name: str) -> bool:
+    return PurePosixPath(name).name.lower() == "model.yaml"
+
+
+def _join_lines(name: str, content: Content) -> bytes:
+    r"""Return the text with its broken lines joined, empty if it has none; raises Unreadable.
+
+    Only in it can a key be seen that is broken in two, as in ``"auto_\\`` and ``map"``.
+    """
+    if not _find(content, _BACKSLASH):
+        return b""
+    demand(content.size <= _YAML_BYTES, f"it has backslashes and {content.size:,} bytes")
+    return _YAML_ESCAPE.sub(
+        lambda escape: _replace_escape(name, escape), content.read_whole(_YAML_BYTES)
+    )
+
+
+def _replace_escape(name: str, escape: re.Match[bytes]) -> bytes:
+    digits = escape["x"] or escape["u"] or escape["U"]
+    if escape["odd"] is not None:
+        raise Unreadable("a backslash has nothing to stand for")
+    if digits and " " <= chr(min(int(digits, 16), 0x10FFFF)) <= "~":
+        raise Unreadable("a text has characters that are escaped by their number")
+    if _is_model(name) and (digits or escape["fold"] is not None):
+        raise Unreadable("a text of the model's description is escaped or goes on over lines")
+    return escape[0] if escape["fold"] is None else b""
 
 
 def _find(content: Content, pattern: re.Pattern[bytes]) -> bool:

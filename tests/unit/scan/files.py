@@ -17,6 +17,7 @@ from datetime import date
 from typing import Final, Literal
 
 import numpy as np
+import yaml
 
 from tests.support.sides import REPOSITORY
 
@@ -486,6 +487,14 @@ def _archives() -> Iterator[Case]:
     yield Case("p-1-py3-none-any.whl", zipped(wheel), "code", "p/__init__.py: ")
 
 
+def _escaped_texts() -> Iterator[Case]:
+    folded = yaml.safe_dump({"description": "C:\\users — words of a README.\n\n" * 20})
+    yield Case("apis/openapi.yaml", folded.encode(), "inert")
+    yield Case("half.yaml", b'a: "\\u00"\n', "refused", "nothing to stand for")
+    long_text = b'a: "\\n"\n' * 200_000
+    yield Case("long.yaml", long_text, "refused", "1,800,000 bytes")
+
+
 def _texts() -> Iterator[Case]:
     yield Case("README.md", "# Größe\n".encode(), "inert")
     badge = b"![License](https://shields.test/License-Apache%202.0.svg) ![A](b%20c!d%20.png)\n"
@@ -617,6 +626,7 @@ GROUPS: tuple[Callable[[], Iterator[Case]], ...] = (
         _onnx_models,
         _archives,
         _texts,
+        _escaped_texts,
         _lists_of_classes,
         _vocabularies,
         _others,

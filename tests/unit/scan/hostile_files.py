@@ -310,6 +310,13 @@ def _texts() -> Iterator[tuple[str, bytes]]:
     yield "utf-16.yaml", ("a: " + evil.decode()).encode("utf-16")
     yield "separator.yaml", "a:\u2028!!python/object/apply:os.system [x]\n".encode()
     yield "numbered.yaml", b'"\\x5ftarget_": os.system\n'
+    yield "numbered-4.yaml", b'"\\u005ftarget_": os.system\n'
+    yield "numbered-8.yaml", b'"\\U0000005ftarget_": os.system\n'
+    yield "broken.yaml", b'"_tar\\\n   get_": os.system\n'
+    yield "broken-twice.yaml", b'"_tar\\\r\n \\\n\tget_": os.system\n'
+    yield "broken-by-nel.yaml", b'"_tar\\\xc2\x85 get_": os.system\n'
+    yield "broken-and-numbered.yaml", b'"_tar\\\n  \\x67et_": os.system\n'
+    yield "after-a-backslash.yaml", b"a: 'b\\'\n\"\\x5ftarget_\": os.system\n"
     yield (
         "layer-twice.json",
         (b'{"class_name": "Lambda", "module": "keras.layers", "class_name": "Dense"}'),
