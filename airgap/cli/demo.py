@@ -53,7 +53,7 @@ def command(*, keep: bool, with_env: bool) -> Result:
         "",
         f"Served by the imported Bento: {json.dumps(result.prediction)}",
         f"The bundle with one changed byte was refused with exit code {result.refusal.exit_code}.",
-        "Your own Bento: `airgap init SITE` on the connected side; docs/six-commands.md goes on.",
+        "Your own Bento: run `airgap init SITE`. docs/six-commands.md goes on.",
     ]
     return Result(data, lines)
 

@@ -203,8 +203,12 @@ def test_an_id_that_fits_two_bundles_names_none(forged: Forge, isolated: Side) -
 
 
 def test_a_bundle_of_nothing_installs_nothing(forged: Forge, isolated: Side) -> None:
+    bundle = forged.depot(forge.draft())
+
+    assert isolated.run("import", bundle).code == 0  # which is recorded, as every import is
     before = stores.snapshot(isolated.top)
+    assert isolated.run("import", bundle).code == 0
 
-    assert isolated.run("import", forged.depot(forge.draft())).code == 0
-
-    assert stores.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before, "importing again appends nothing (§17.3)"
+    assert [path.name for path in isolated.bentoml.iterdir()] == [".airgap"]
+    assert not isolated.hugging_face.exists()

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.sides import unmeasured_environment
+
 __all__ = ["Cost", "measure_costs"]
 
 
@@ -27,7 +29,9 @@ class Cost:
 def measure_costs(paths: Sequence[Path]) -> dict[str, Cost]:
     """Return what each file costs, by its name."""
     words = [sys.executable, "-m", __name__, *map(str, paths)]
-    ran = subprocess.run(words, check=True, capture_output=True, timeout=300)
+    ran = subprocess.run(
+        words, env=unmeasured_environment(), check=True, capture_output=True, timeout=300
+    )
     return {name: Cost(*cost) for name, cost in map(json.loads, ran.stdout.splitlines())}
 
 
