@@ -6,7 +6,7 @@ coding only. The sign bit is moved to the low end first, so that it does not dis
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = ["WIDTHS", "Elements", "decode", "encode", "join", "split", "to_bytes"
 WIDTHS: Final = (2, 4, 8)
 
 Elements = npt.NDArray[np.unsignedinteger]
+Plane = npt.NDArray[np.uint8]
 
 _HEADER: Final = struct.Struct(">B")  # element width
 _PLANE: Final = struct.Struct(">BI")  # 0 raw or 1 zstd, stored length
@@ -36,7 +37,7 @@ def encode(plain: bytes, width: int) -> bytes:
     """Encode elements of ``width`` bytes (2, 4 or 8); an incomplete last element stays as it is."""
     count = len(plain) // width
     elements = np.frombuffer(plain, f"<u{width}", count)
-    return split(_rotate_left(elements), plain[count * width :])
+    return _store(width, _rotated_planes(elements), plain[count * width :])
 
 
 def decode(stored: Buffer, plain_length: int) -> Buffer:
@@ -51,13 +52,8 @@ def decode(stored: Buffer, plain_length: int) -> Buffer:
 
 def split(elements: Elements, rest: bytes) -> bytes:
     """Encode elements as one plane for each of their bytes, followed by ``rest``."""
-    parts = [_HEADER.pack(elements.itemsize)]
-    for number in range(elements.itemsize):
-        plane = _extract_plane(elements, number)
-        stored = plane.tobytes() if _is_noise(plane) else _compress(plane)
-        kind = _RAW if len(stored) == len(plane) else _ENTROPY
-        parts += [_PLANE.pack(kind, len(stored)), stored]
-    return b"".join([*parts, rest])
+    planes = (_take_bits(elements, 8 * number) for number in range(elements.itemsize))
+    return _store(elements.itemsize, planes, rest)
 
 
 def join(stored: Buffer, plain_length: int, widths: Collection[int]) -> tuple[Elements, Buffer]:
@@ -71,7 +67,7 @@ def join(stored: Buffer, plain_length: int, widths: Collection[int]) -> tuple[El
     width = stored[0]
     count = plain_length // width
     view, at = memoryview(stored), _HEADER.size
-    planes: list[npt.NDArray[np.uint8]] = []
+    planes: list[Plane] = []
     for _ in range(width):
         plane, at = _read_plane(view, at, count)
         planes.append(plane)
@@ -91,7 +87,7 @@ def to_bytes(elements: Elements, rest: Buffer) -> Buffer:
     return b"".join([data, rest]) if len(rest) else data
 
 
-def _read_plane(stored: memoryview, at: int, count: int) -> tuple[npt.NDArray[np.uint8], int]:
+def _read_plane(stored: memoryview, at: int, count: int) -> tuple[Plane, int]:
     if at + _PLANE.size > len(stored):
         raise _corrupt_error("ends within its planes")
     kind, length = _PLANE.unpack_from(stored, at)
@@ -105,17 +101,40 @@ def _read_plane(stored: memoryview, at: int, count: int) -> tuple[npt.NDArray[np
     return np.frombuffer(plain, np.uint8), at + length
 
 
-def _extract_plane(elements: Elements, number: int) -> npt.NDArray[np.uint8]:
-    """Take byte ``number``, counted from the low end, of every element."""
-    return (elements >> elements.dtype.type(8 * number)).astype(np.uint8)
+def _store(width: int, planes: Iterable[Plane], rest: bytes) -> bytes:
+    """Return the block of these planes; each is made when the one before it is coded."""
+    parts: list[bytes | memoryview] = [_HEADER.pack(width)]
+    for plane in planes:
+        stored = plane.data if _is_noise(plane) else _compress(plane)
+        kind = _RAW if len(stored) == len(plane) else _ENTROPY
+        parts += [_PLANE.pack(kind, len(stored)), stored]
+    return b"".join([*parts, rest])
 
 
-def _rotate_left(elements: Elements) -> Elements:
-    """Move the sign bit to the low end."""
-    integer = elements.dtype.type
-    sign = elements >> integer(8 * elements.itemsize - 1)
-    rotated: Elements = np.bitwise_or(elements << integer(1), sign, out=sign)
-    return rotated
+def _rotated_planes(elements: Elements) -> Iterator[Plane]:
+    """Yield the planes of elements rotated left by one bit, without making those elements.
+
+    Only the lowest plane has bits of both ends: the sign, and the low seven bits.
+    """
+    low = elements.astype(np.uint8)
+    np.add(low, low, out=low)
+    sign = elements.view(f"<i{elements.itemsize}") < 0
+    yield np.bitwise_or(low, sign.view(np.uint8), out=low)
+    for number in range(1, elements.itemsize):
+        yield _take_bits(elements, 8 * number - 1)
+
+
+def _take_bits(elements: Elements, low: int) -> Plane:
+    """Take eight bits of every element, from bit ``low`` up; no wider element is made in between.
+
+    NumPy shifts a few thousand elements at a time, and narrows them in the processor's cache.
+    """
+    if not low:
+        return elements.astype(np.uint8)
+    plane = np.empty(len(elements), np.uint8)
+    kind = elements.dtype
+    np.right_shift(elements, kind.type(low), out=plane, casting="unsafe", dtype=kind)
+    return plane
 
 
 def _rotate_right(elements: Elements) -> Elements:
@@ -127,7 +146,7 @@ def _rotate_right(elements: Elements) -> Elements:
     return elements
 
 
-def _is_noise(plane: npt.NDArray[np.uint8]) -> bool:
+def _is_noise(plane: Plane) -> bool:
     """Tell from a sample whether a plane is not worth compressing."""
     if len(plane) < 2 * _SAMPLE:
         return False
@@ -137,9 +156,9 @@ def _is_noise(plane: npt.NDArray[np.uint8]) -> bool:
     return float(-(shares * np.log2(shares)).sum()) > _NOISE_BITS
 
 
-def _compress(plane: npt.NDArray[np.uint8]) -> bytes:
+def _compress(plane: Plane) -> Buffer:
     stored = zstd.encode_entropy(plane.data)
-    return stored if len(stored) < len(plane) else plane.tobytes()
+    return stored if len(stored) < len(plane) else plane.data
 
 
 def _corrupt_error(problem: str) -> CorruptError:
