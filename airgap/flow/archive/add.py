@@ -14,7 +14,9 @@ from airgap.flow import pipeline
 from airgap.flow.admission import policy as admission
 from airgap.flow.admission.policy import Admission, AdmissionPolicy
 from airgap.flow.archive.evidence import (
+    BILL,
     gather_evidence,
+    make_bill,
     place_evidence,
     place_software,
     read_given_files,
@@ -108,6 +110,16 @@ class AddedBundle:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sound:
+    """What was found out of a bundle that was verified."""
+
+    terms: ArchivedTerms
+    """But for its evidence."""
+    bases: ChunkSources
+    """The chunks that it does not carry."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Work:
     """What all bundles of one run share."""
 
@@ -180,7 +192,7 @@ def _list_bundles(work: _Work) -> list[str]:
 
 
 def _add(work: _Work, bundle: str, *, is_first: bool) -> AddedBundle:
-    terms = _verify(work, bundle)
+    sound = _verify(work, bundle)
     _copy(work, bundle)
     place_named(work.depot, policy_name(work.request.policy.sha256), work.request.policy.raw)
     if is_first:
@@ -190,28 +202,30 @@ def _add(work: _Work, bundle: str, *, is_first: bool) -> AddedBundle:
         records, _ = read_standings(work.depot)
         records.require_intact(work.depot.location)
         work = replace(work, records=records)
-    added = _record(work, bundle, terms)
+    added = _record(work, bundle, sound)
     work.bases.add(bundle)
     return added
 
 
-def _verify(work: _Work, bundle: str) -> ArchivedTerms:
-    """Verify one bundle, and return its terms, but for its evidence. Writes nothing."""
+def _verify(work: _Work, bundle: str) -> _Sound:
+    """Verify one bundle, and return its terms. Writes nothing."""
     with _open_source(work, bundle) as opened:
         manifest = opened.manifest.value
         bases = _find_bases(work, manifest, bundle)
         _demand_findings(opened)
         escrow = _prove_escrow(work, opened)
         jobs = work.request.jobs or pipeline.default_jobs()
-        based = replace(opened, chunk_sources=ChunkSources([base for _, base in bases]))
+        sources = ChunkSources([base for _, base in bases])
+        based = replace(opened, chunk_sources=sources)
         verify_content(based, jobs=jobs, progress=work.connector.progress)
-    return ArchivedTerms(
+    terms = ArchivedTerms(
         work.chosen.name,
         compute_end(work.chosen.keep, work.admission.now),
         work.request.policy.sha256,
         tuple(sorted(base for base, _ in bases)),
         escrow=escrow,
     )
+    return _Sound(terms, sources)
 
 
 @contextmanager
@@ -377,22 +391,26 @@ def _carry_file(source: Depot, target: Depot, name: str, limit: int) -> bool:
     return place_named(target, name, raw)
 
 
-def _record(work: _Work, bundle: str, terms: ArchivedTerms) -> AddedBundle:
+def _record(work: _Work, bundle: str, sound: _Sound) -> AddedBundle:
     """Gather and store the evidence; write the record, unless an equal one is there."""
+    terms, request = sound.terms, work.request
     stored = work.records.find(bundle)
     earlier = [one for one in stored if one.record.terms is not None]
     known = [file for one in earlier if one.record.terms for file in one.record.terms.evidence]
-    location = replace(work.request.archive, bundle=bundle)
-    with open_unverified(location, work.connector) as opened:
+    given = list(work.given)
+    with open_unverified(replace(request.archive, bundle=bundle), work.connector) as opened:
         small = read_small_files(opened)
-    site, signer = work.root.site, work.request.signer
-    files = gather_evidence(small, site, signer, work.given, known)
+        if not small.manifest.sealed and not any(file.name == BILL for file in known):
+            bill = make_bill(opened, sound.bases, request.jobs, work.connector.progress)
+            given.append((BILL, bill))
+    site, signer = work.root.site, request.signer
+    files = gather_evidence(small, site, signer, given, known)
     place_evidence(work.depot, bundle, files)
     for one in earlier:
         if one.record.terms and _is_same(one.record.terms, terms, files):
             record_fact(work.depot, one.record, one.envelopes[0], signer, work.connector.progress)
             return AddedBundle(bundle, one.record.terms, one.id, is_new=False)
-    evidence = tuple(sorted({*files, *(file for file in known if file.name.startswith("ledger."))}))
+    evidence = tuple(sorted({*files, *filter(_is_made_once, known)}))
     record = ArchiveRecord(
         "archived",
         bundle,
@@ -404,6 +422,11 @@ def _record(work: _Work, bundle: str, terms: ArchivedTerms) -> AddedBundle:
     )
     identity = record_fact(work.depot, record, None, signer, work.connector.progress)
     return AddedBundle(bundle, replace(terms, evidence=evidence), identity, is_new=True)
+
+
+def _is_made_once(file: EvidenceFile) -> bool:
+    """Tell whether evidence would be another file if it were made again."""
+    return file.name == BILL or file.name.startswith("ledger.")
 
 
 def _is_same(old: ArchivedTerms, new: ArchivedTerms, files: Collection[EvidenceFile]) -> bool:

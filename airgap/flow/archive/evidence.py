@@ -9,11 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from airgap.bom.cyclonedx import SpecVersion, encode_bill, write_bill
 from airgap.carrier.depot import Depot
 from airgap.carrier.texts import texts
 from airgap.disk.reading import list_names, read_small
 from airgap.errors import AirgapError, ConfigurationError, MissingError, UsageError
 from airgap.flow.admission.history import Side
+from airgap.flow.bill.make_bill import describe_bundle
+from airgap.flow.bundle.open_bundle import Unverified
+from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.flow.ledger.checkpoints import (
     SignedCheckpoint,
     find_recorders,
@@ -38,15 +42,26 @@ from airgap.signing.signer import Signer
 from airgap.state.pinned_root import load_root
 from airgap.state.receipt_store import ReceiptStore, list_sites
 
-__all__ = ["Evidences", "gather_evidence", "place_evidence", "place_software", "read_given_files"]
+__all__ = [
+    "BILL",
+    "Evidences",
+    "gather_evidence",
+    "make_bill",
+    "place_evidence",
+    "place_software",
+    "read_given_files",
+]
 
 Evidences = Mapping[EvidenceFile, bytes]
 """Files of evidence, with their bytes."""
+BILL: Final = "bom.cdx.json"
 _SIDES: Final[tuple[Side, ...]] = ("importing", "exporting")
 _OF_ARCHIVES: Final = frozenset({"archived", "checked", "held", "released"})
 """Events about an archive itself: proofs of them would be new each time a bundle is added."""
 _MOST_PROOFS: Final = 100
 _FORMAT: Final = "format.md"
+_BILL_BYTES: Final = limits.EVIDENCE_BYTES
+_BILL_VERSION: Final[SpecVersion] = "1.6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,21 @@ def gather_evidence(
             "Give fewer with --evidence.",
         )
     return files
+
+
+def make_bill(
+    opened: Unverified, bases: ChunkSources, jobs: int | None, progress: Progress
+) -> bytes:
+    """Return the bill of materials of a bundle that is not sealed (format §35.3).
+
+    Raises:
+        MissingError, CorruptError, StorageError, TransportError: a pack cannot be read.
+    """
+    bill = describe_bundle(opened, jobs, progress, bases)
+    whole = encode_bill(write_bill(bill, _BILL_VERSION))
+    if len(whole) <= _BILL_BYTES:
+        return whole
+    return encode_bill(write_bill(bill, _BILL_VERSION, with_files=False))
 
 
 def read_given_files(paths: Sequence[Path]) -> list[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from airgap.flow import pipeline
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.look_inside import look_inside
 from airgap.flow.bundle.open_bundle import Unverified, open_unverified, read_evidence
+from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.write_bundle import BundleOptions, inventory_only
 from airgap.flow.importing.item_documents import read_item_facts
@@ -46,6 +47,7 @@ __all__ = [
     "Inspected",
     "bill_bundle",
     "bill_installed",
+    "describe_bundle",
     "judge_bundle",
     "judge_installed",
     "save_bill",
@@ -79,18 +81,30 @@ def bill_bundle(
         signed = _demand_signed(outer, root)
         if signed.opened.manifest.sealed is not None:
             signed = _demand_signed(look_inside(outer, secrets, root), root)
-        opened = signed.opened
-        facts = read_item_facts(
-            opened.reader,
-            opened.bundle,
-            opened.manifest,
-            jobs=jobs or pipeline.default_jobs(),
-            progress=connector.progress,
-        )
+        return Inspected(describe_bundle(signed.opened, jobs, connector.progress), signed.approvers)
+
+
+def describe_bundle(
+    opened: Unverified, jobs: int | None, progress: Progress, sources: ChunkSources | None = None
+) -> Bill:
+    """Read what the items of an open bundle say of themselves; nothing is verified but packs.
+
+    ``sources`` have the chunks that the bundle does not carry; what they lack is not read.
+
+    Raises:
+        MissingError, CorruptError, StorageError, TransportError: as ``read_item_facts``.
+    """
     manifest = opened.manifest
-    items = [BilledItem(*pair) for pair in zip(manifest.items, facts, strict=True)]
-    bill = Bill(
-        items,
+    facts = read_item_facts(
+        opened.reader,
+        opened.bundle,
+        manifest,
+        sources=sources,
+        jobs=jobs or pipeline.default_jobs(),
+        progress=progress,
+    )
+    return Bill(
+        [BilledItem(*pair) for pair in zip(manifest.items, facts, strict=True)],
         manifest.created_at,
         opened.bundle,
         manifest.channel,
@@ -98,7 +112,6 @@ def bill_bundle(
         manifest.audience,
         manifest.labels,
     )
-    return Inspected(bill, signed.approvers)
 
 
 def bill_installed(names: Sequence[str], progress: Progress) -> Inspected:

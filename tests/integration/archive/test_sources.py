@@ -196,6 +196,7 @@ def test_a_sealed_bundle_says_how_its_escrow_is_known(sealed: SealedSite) -> Non
     )
     again = sealed.isolated.run(*words, "--json")
     assert again.json["bundles"][0]["new"] is False
+    assert not list((sealed.top / "archive").rglob("*bom*"))  # it would tell what is inside
 
 
 def test_a_sealed_bundle_without_an_escrow_is_refused(tmp_path: Path) -> None:
