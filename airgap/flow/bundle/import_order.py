@@ -60,6 +60,8 @@ def describe_neighbours(depot: LocalDepot, written: Manifest) -> str:
 
     A depot with very many bundles, or with a damaged one, is not searched.
     """
+    if not written.sequence:  # it has no number, and so none before it
+        return ""
     earlier: list[EarlierBundle] = []
     with suppress(AirgapError), open_all(replace(depot, bundle="")) as (count, opened):
         for other in opened if count <= _MOST_READ else ():

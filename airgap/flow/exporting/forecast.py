@@ -27,15 +27,17 @@ from airgap.flow.exporting.samples import (
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.stored_packs import StoredPacks
 from airgap.flow.exporting.write_bundle import (
+    NUMBERS_BYTES,
     BundleOptions,
-    draft_item,
+    Draft,
+    draft_manifest,
     manifest_room,
     measure_manifest,
 )
 from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers
 from airgap.flow.publishing.sealed_writer import measure_pack, measure_room
 from airgap.format import limits
-from airgap.format.manifest import ChunkTable, Pack
+from airgap.format.manifest import Pack
 
 __all__ = ["Forecast", "forecast_bundle"]
 
@@ -147,25 +149,25 @@ def _estimate(
     most = measure_limit(extents)
     size = min(most, int(_bound([share.stored for share in shares]) * data))
     new = min(most, int(_bound([share.written for share in shares]) * data))
-    room = manifest_room(sources, settings)
+    draft = draft_manifest(sources, settings)
+    room = manifest_room(sources, settings, draft)
     return Forecast(
         tuple(_split(size)),
         tuple(_split(max(0, new - stored.orphans))),
         most,
-        min(room, _estimate_manifest(sources, data, settings)),
+        min(room, _estimate_manifest(sources, data, draft)),
         room,
         is_exact=False,
     )
 
 
-def _estimate_manifest(sources: Sequence[Source], data: int, settings: BundleOptions) -> int:
+def _estimate_manifest(sources: Sequence[Source], data: int, draft: Draft) -> int:
     """Return about how many bytes the manifest will have."""
     files = [file for source in sources for file in source.tree.files]
     pieces = sum(file.size // PIECE + 2 for file in files)
     chunks = min(pieces, data * 4 // (3 * PIECE) + 2 * len(files))
-    items = tuple(draft_item(source) for source in sources)
-    draft = measure_manifest(items, ChunkTable(b"", ()), (), settings)
-    return draft + _BYTES_PER_CHUNK * chunks + _BYTES_PER_PIECE * pieces
+    numbers = 2 * NUMBERS_BYTES  # the time, and the number in the channel
+    return draft.size + numbers + _BYTES_PER_CHUNK * chunks + _BYTES_PER_PIECE * pieces
 
 
 def _take_shares(

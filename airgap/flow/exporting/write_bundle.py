@@ -39,10 +39,13 @@ from airgap.store.source_tree import SourceFile, StableFile
 from airgap.version import __version__
 
 __all__ = [
+    "NUMBERS_BYTES",
     "BundleOptions",
+    "Draft",
     "ExportResult",
     "Preset",
     "draft_item",
+    "draft_manifest",
     "export_bare",
     "export_items",
     "inventory_only",
@@ -53,6 +56,8 @@ __all__ = [
 
 NO_DOCUMENTS: Final[Mapping[str, bytes]] = MappingProxyType({})
 TOOL: Final = f"airgap {__version__}"
+NUMBERS_BYTES: Final = 16
+"""What the numbers of a manifest that are not known yet may add to its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,25 +303,45 @@ def draft_item(source: Source) -> Item:
     return inventory.draft_item(source.kind, source.name, source.version, entries)
 
 
-def manifest_room(sources: Sequence[Source], settings: BundleOptions) -> int:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The manifest of items that were not read yet, and the bytes that it has."""
+
+    manifest: Manifest
+    size: int
+
+
+def draft_manifest(sources: Sequence[Source], settings: BundleOptions) -> Draft:
+    """Make the manifest of items without digests, chunks and packs.
+
+    Raises:
+        CorruptError: as ``draft_item``.
+    """
+    items = tuple(draft_item(source) for source in sources)
+    manifest = _manifest(items, ChunkTable(b"", ()), (), settings, 0)
+    return Draft(manifest, len(manifests.encode(manifest)))
+
+
+def manifest_room(
+    sources: Sequence[Source], settings: BundleOptions, draft: Draft | None = None
+) -> int:
     """Return a number of bytes that the manifest of these items, and attachments, cannot exceed.
 
     It follows from names and sizes, and from where wheels are cut, so that the same items leave the
-    same room.
+    same room. ``draft`` is theirs, if it was made already.
 
     Raises:
         StorageError: a wheel changed since it was scanned, or cannot be read.
     """
-    items = tuple(draft_item(source) for source in sources)
-    draft = _manifest(items, ChunkTable(b"", ()), (), settings, 0)
+    draft = draft or draft_manifest(sources, settings)
     files = [file for source in sources for file in source.tree.files]
     chunks = sum(map(_max_pieces, files))
     packs = len(sources) + sum(file.size for file in files) // limits.PACK_TARGET_BYTES
     # 93 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17, and digest
     # and length of a base; 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
     per_chunk = 57 if settings.bases is NO_BASES else 93
-    room = len(manifests.encode(draft)) + per_chunk * chunks + 40 * packs + 8 * len(files) + 1024
-    return room + measure_attachments(settings.attachments, draft)
+    room = draft.size + per_chunk * chunks + 40 * packs + 8 * len(files) + 1024
+    return room + measure_attachments(settings.attachments, draft.manifest)
 
 
 def measure_manifest(
@@ -326,7 +351,8 @@ def measure_manifest(
     settings: BundleOptions,
 ) -> int:
     """Return the bytes that a manifest of this has, or a few more: its number is not known yet."""
-    return len(manifests.encode(_manifest(items, chunks, packs, settings, limits.TIME))) + 16
+    manifest = _manifest(items, chunks, packs, settings, limits.TIME)
+    return len(manifests.encode(manifest)) + NUMBERS_BYTES
 
 
 def _max_pieces(file: SourceFile) -> int:
