@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     )
 
     from airgap import (
+        archive,
         bentos,
         cloud,
         errors,
@@ -198,6 +199,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "approve",
+    "archive",
     "attach",
     "attest",
     "audit",
@@ -276,6 +278,7 @@ _HOMES: Final = {
 }
 """Which module has which names."""
 _MODULES: Final = (
+    "archive",
     "bentos",
     "cloud",
     "errors",

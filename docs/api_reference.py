@@ -28,7 +28,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Progress": ("ProgressCallback", "ProgressEvent"),
 }
 """What each section of the reference has of ``airgap``."""
-MODULES: Final = ("keys", "roots", "trust", "receipts", "cloud")
+MODULES: Final = ("keys", "roots", "trust", "receipts", "archive", "cloud")
 
 
 def write_functions() -> str:

@@ -75,6 +75,7 @@ def add(  # noqa: PLR0913  (one argument per option)
     """
     from airgap.cli.signers import load_signer
     from airgap.flow.archive.add import AddRequest, add_bundles
+    from airgap.flow.archive.describe_work import describe_added
     from airgap.flow.archive.policy import load_archive_policy
     from airgap.flow.location.location import parse_depot, parse_location
 
@@ -91,21 +92,7 @@ def add(  # noqa: PLR0913  (one argument per option)
     )
     added = add_bundles(request, connector)
     lines = [line for bundle in added for line in _list_lines(bundle)]
-    return Result({"archive": archive, "bundles": [_describe(bundle) for bundle in added]}, lines)
-
-
-def _describe(added: "AddedBundle") -> dict[str, object]:
-    terms = added.terms
-    return {
-        "bundle": added.bundle,
-        "record": added.record,
-        "new": added.is_new,
-        "class": terms.class_name,
-        "keep_until": terms.keep_until,
-        "bases": list(terms.bases),
-        "evidence": len(terms.evidence),
-        "escrow": terms.escrow,
-    }
+    return Result({"archive": archive, "bundles": list(map(describe_added, added))}, lines)
 
 
 def _list_lines(added: "AddedBundle") -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.archive.options import open_recorder, read_sample, read_shard, sign_option
+from airgap.cli.archive.options import open_recorder, sign_option
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import OutputPath, Result, jobs_option, location_options, reports
 from airgap.cli.times import read_span
@@ -76,6 +76,7 @@ def check(  # noqa: PLR0913  (one argument per option)
     from airgap.cli.lines.archive_checks import check_lines, find_check_exit_code
     from airgap.flow.archive.check_archive import ArchiveCheckRequest, check_archive
     from airgap.flow.archive.describe_check import describe_archive_check
+    from airgap.flow.archive.parts import read_sample, read_shard
     from airgap.flow.location.location import parse_depot
 
     request = ArchiveCheckRequest(

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.archive.options import read_sample
 from airgap.cli.findings import report_findings
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers, identity_option, location_options
@@ -41,6 +40,7 @@ def doctor(
     opens each seal. Packs are not read: `airgap archive check` does that.
     """
     from airgap.flow.archive.doctor.diagnose import DoctorRequest, diagnose_archive
+    from airgap.flow.archive.parts import read_sample
     from airgap.flow.location.location import parse_depot
 
     location = parse_depot(archive)

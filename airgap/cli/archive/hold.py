@@ -32,14 +32,14 @@ def hold(  # noqa: PLR0913  (one argument per option)
     Signs a record with --key, a recorder's or an approver's. A bundle may have several holds.
     """
     from airgap.cli.signers import load_signer
+    from airgap.flow.archive.describe_work import describe_hold
     from airgap.flow.archive.hold import hold_bundle
     from airgap.flow.location.location import parse_depot
 
     signer = load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     held = hold_bundle(parse_depot(archive), reason, signer, connector)
-    data = {"bundle": held.bundle, "hold": held.hold, "reason": reason, "new": held.is_new}
     lines = [
         f"{'held' if held.is_new else 'already held'}: bundle {held.bundle}",
         f"  hold {held.hold}",
     ]
-    return Result(data, lines)
+    return Result(describe_hold(held, reason), lines)

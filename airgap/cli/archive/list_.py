@@ -25,17 +25,11 @@ def list_(*, archive: str, connector: "Connector") -> Result:
     Those that end first come first, and what was let go comes last. Exits with 10 if a record is
     damaged, and with 13 if a manifest is gone that must be kept.
     """
-    from airgap.flow.archive.describe import list_archive
+    from airgap.flow.archive.describe import describe_listing, list_archive
     from airgap.flow.location.location import parse_depot
 
     location = parse_depot(archive)
     listing = list_archive(location, connector)
-    data = {
-        "archive": str(location),
-        "bundles": list(listing.bundles),
-        "unarchived": list(listing.unarchived),
-        "damaged_records": dict(listing.damaged),
-    }
     lines: list[Line] = [line for row in listing.bundles for line in _list_lines(row)]
     if listing.unarchived:
         lines.append(f"{count_text(len(listing.unarchived), 'bundle')} without a record:")
@@ -43,6 +37,7 @@ def list_(*, archive: str, connector: "Connector") -> Result:
     lines += [ClaimLine(f"DAMAGED {file}: {why}") for file, why in listing.damaged.items()]
     is_lost = any(row["kept"] and not row["present"] for row in listing.bundles)
     code = MissingError.exit_code if is_lost else 0
+    data = describe_listing(location, listing)
     return Result(data, lines, CorruptError.exit_code if listing.damaged else code)
 
 

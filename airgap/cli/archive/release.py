@@ -143,22 +143,12 @@ def _read_day(text: str) -> date:
 
 
 def _report(signed: "SignedRelease") -> Result:
-    record = signed.record
-    data = {
-        "bundle": record.bundle,
-        "hold": record.hold,
-        "reason": record.reason,
-        "time": record.time,
-        "record": signed.id,
-        "digest": f"SHA256:{signed.id}",
-        "signed_by": list(signed.signers),
-        "needed": signed.needed,
-        "role": signed.role,
-        "file": str(signed.path) if signed.path else None,
-    }
+    from airgap.flow.archive.describe_work import describe_release
+
+    data = describe_release(signed)
     lines = _list_lines(signed)
     if signed.path is None:
-        done = "The hold is lifted." if record.hold else "Nothing keeps the bundle any more."
+        done = "The hold is lifted." if data["hold"] else "Nothing keeps the bundle any more."
         return Result(data, [done, *lines])
     if signed.is_enough:
         lines.append(

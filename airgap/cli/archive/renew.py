@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -79,6 +79,7 @@ def renew(  # noqa: PLR0913  (one argument per option)
     stamped. Old stamps are never removed. Exits with the code of the first problem; what can be
     renewed is renewed all the same.
     """
+    from airgap.flow.archive.describe_work import describe_renewal
     from airgap.flow.archive.renew import RenewRequest, renew_archive
     from airgap.flow.location.location import parse_depot
     from airgap.flow.timestamps.stamp import ServerOptions
@@ -96,25 +97,7 @@ def renew(  # noqa: PLR0913  (one argument per option)
         connector,
     )
     code = done.problems[0].exit_code if done.problems else 0
-    return Result(_describe(done), list(_lines(done)), code)
-
-
-def _describe(done: "Renewal") -> dict[str, Any]:
-    from airgap.flow.timestamps.describe import describe_added
-
-    return {
-        "location": done.location,
-        "added": [
-            {"bundle": one.bundle or None, **described}
-            for one, described in zip(
-                done.added, describe_added([one.stamp for one in done.added]), strict=True
-            )
-        ],
-        "requests": list(map(str, done.requests)),
-        "unanswered": done.unanswered,
-        "index": done.index or None,
-        "problems": [{"kind": one.kind, "message": one.message} for one in done.problems],
-    }
+    return Result(describe_renewal(done), list(_lines(done)), code)
 
 
 def _lines(done: "Renewal") -> Iterator[str]:

@@ -55,8 +55,8 @@ def _list_lines(data: dict[str, Any], bad: list[dict[str, Any]]) -> list[Line]:
 
 
 def _say_terms(record: dict[str, Any]) -> str:
-    if record["class"]:
-        return f" until {record['keep_until']} (class {record['class']})"
+    if record["class_name"]:
+        return f" until {record['keep_until']} (class {record['class_name']})"
     if record["event"] == "released":
         return f" hold {record['hold'][:16]}" if record["hold"] else " the bundle"
     return ""

@@ -22,7 +22,7 @@ from airgap.format.root import Root, SignedRoot
 from airgap.signing.as_of import accept_older_roots
 from airgap.signing.records import count_record_signers
 
-__all__ = ["ArchiveListing", "describe_bundle_records", "list_archive"]
+__all__ = ["ArchiveListing", "describe_bundle_records", "describe_listing", "list_archive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,16 @@ def list_archive(location: DepotLocation, connector: Connector) -> ArchiveListin
     order = sorted(standings.values(), key=lambda one: (not one.is_kept, one.end, one.bundle))
     rows = tuple(_describe_standing(one, is_there=one.bundle in published) for one in order)
     return ArchiveListing(rows, tuple(sorted(published - standings.keys())), records.damaged)
+
+
+def describe_listing(location: DepotLocation, listing: ArchiveListing) -> dict[str, Any]:
+    """Describe what an archive holds."""
+    return {
+        "archive": str(location),
+        "bundles": list(listing.bundles),
+        "unarchived": list(listing.unarchived),
+        "damaged_records": dict(listing.damaged),
+    }
 
 
 def describe_bundle_records(location: DepotLocation, connector: Connector) -> dict[str, Any]:
@@ -127,7 +137,7 @@ def _describe_record(stored: StoredRecord, roots: Sequence[Root], uncounted: str
         "by": record.by,
         "reason": record.reason,
         "hold": record.hold,
-        "class": record.terms.class_name if record.terms else None,
+        "class_name": record.terms.class_name if record.terms else None,
         "keep_until": record.terms.keep_until if record.terms else None,
         "escrow": record.terms.escrow if record.terms else None,
         "signed_by": _find_signers(stored, roots),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap import archive, results
 from airgap.errors import ConflictError, CorruptError, UsageError
 from airgap.format.site_rules import SiteRules, TimestampAuthority
 from tests.servers.scripted import Request, Scripted, reply
@@ -19,6 +20,7 @@ from tests.support.refusals import expect_refusal
 from tests.support.sides import Side
 from tests.support.signers import make_root, person, pin, team, write_key
 from tests.support.stamp_authority import DAY, YEAR, StampAuthority
+from tests.support.typed_dicts import find_problems
 
 OLD = StampAuthority("Old", end=int(time.time()) + 100 * DAY, years=120)
 NEW = StampAuthority("New", end=100 * YEAR, years=120)
@@ -101,6 +103,17 @@ def check_with_openssl(folder: Path, data: str, stamp: str, certificate: str) ->
         timeout=60,
     )
     return done.stdout + done.stderr
+
+
+def test_the_python_api_renews_and_says_what_it_could_not(ward: Side, new_tsa: str) -> None:
+    top = ward.top / "archive"
+    damaged, whole = list_bundles(top)
+    flip(top / "bundles" / damaged / "manifest.msgpack")
+    with ward.here():
+        done = archive.renew(top, tsa=new_tsa, certificates=[ward.top / "new.pem"])
+    assert list(find_problems(done, results.ArchiveRenewalDict)) == []
+    assert {one["bundle"] for one in done["added"]} == {whole}
+    assert [one["kind"] for one in done["problems"]] == ["corrupt"]
 
 
 def test_every_chain_that_is_due_gets_its_next_stamp(ward: Side, new_tsa: str) -> None:
