@@ -16,7 +16,7 @@ A message is one sentence that tells what happened; a hint is one that tells wha
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 __all__ = [
     "AirgapError",
@@ -53,6 +53,21 @@ class AirgapError(Exception):
         self.message = message
         self.hint = hint
         self.details = tuple(details)
+
+    def reword(
+        self, message: str, hint: str | None = None, details: Sequence[str] | None = None
+    ) -> Self:
+        """Return this error in other words: of the same class, and with all else that it has.
+
+        Not by calling the class, because some are made of other things than words.
+        """
+        error = type(self).__new__(type(self))
+        error.__dict__.update(self.__dict__)
+        error.args = (message,)
+        error.message = message
+        error.hint = self.hint if hint is None else hint
+        error.details = self.details if details is None else tuple(details)
+        return error
 
 
 class UsageError(AirgapError):

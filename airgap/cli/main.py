@@ -313,7 +313,7 @@ def _redact_error(error: AirgapError) -> AirgapError:
     from airgap.flow.redaction import redact
 
     details = [type(line)(redact(line)) for line in error.details]
-    return type(error)(redact(error.message), redact(error.hint), details)
+    return error.reword(redact(error.message), redact(error.hint), details)
 
 
 def _print_error(error: AirgapError) -> None:

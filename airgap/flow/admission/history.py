@@ -361,7 +361,7 @@ def _record_refusal(
 
 def _add_unrecorded(error: AirgapError, failure: StorageError) -> AirgapError:
     lines = (*error.details, f"This could not be recorded in the ledger: {failure.message}")
-    return type(error)(error.message, error.hint, lines)
+    return error.reword(error.message, details=lines)
 
 
 def _history_error(status: HistoryStatus) -> PolicyError:

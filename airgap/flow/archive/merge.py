@@ -83,7 +83,7 @@ def _read_result(path: Path, root: Root) -> SignedCheck:
     try:
         return verify_check(raw, root)
     except AirgapError as error:
-        raise type(error)(f"{path}: {error.message}", error.hint) from error
+        raise error.reword(f"{path}: {error.message}") from error
 
 
 def merge_checks(signed: Sequence[SignedCheck]) -> ArchiveCheck:

@@ -171,7 +171,7 @@ def _look_into(
     try:
         return look_inside(opened, identities, root)
     except ConfigurationError as error:
-        raise type(error)(
+        raise error.reword(
             f"{error.message} What it has cannot be compared.",
             f"{error.hint} Or name the bundle as it was before it was sealed.",
         ) from error

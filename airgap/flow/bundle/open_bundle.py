@@ -384,7 +384,7 @@ def _newest(
             except (PolicyError, CompletesError) as error:
                 passed_over.append((reader.location, error))
             except AirgapError as error:
-                raise type(error)(
+                raise error.reword(
                     f"{error.message} It is one of {len(readers)} bundles, so which is the newest"
                     " cannot be told.",
                     f"{_find_remedy(reader, error)} Or name the bundle that you want: DEPOT#ID.",

@@ -268,7 +268,7 @@ class _Search:
 def _undecided(request: PullRequest, bundle: str, error: AirgapError) -> AirgapError:
     if request.depot.bundle:
         return error
-    return type(error)(
+    return error.reword(
         f"{error.message} Bundle {bundle} may hold the {request.tag}, so the newest cannot be"
         " determined.",
         f"{error.hint} Or name the bundle that you want (DEPOT#ID): `airgap list {request.depot}`"

@@ -71,7 +71,7 @@ class Confirmer:
         try:
             return make_receipt(fate, self._options, self._root, self._progress)
         except AirgapError as error:
-            raise type(error)(
+            raise error.reword(
                 f"The bundle was imported, but there is no receipt: {error.message}",
                 f"{error.hint} Then run the same import again: it makes the receipt.",
             ) from error

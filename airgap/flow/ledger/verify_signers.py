@@ -71,7 +71,7 @@ def verify_signers(folder: Path, entry: Entry) -> tuple[EntrySigner, ...]:
             },
         }
     except AirgapError as error:
-        raise type(error)(
+        raise error.reword(
             f"{folder}: {error.message}", "It was changed: get the folder again from its source."
         ) from error
     return tuple(
