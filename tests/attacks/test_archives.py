@@ -9,9 +9,11 @@ import pytest
 from airgap.errors import CorruptError, PolicyError
 from airgap.format.archive import ArchivedTerms, ArchiveRecord, decode_record
 from airgap.format.intoto import decode_envelope
+from airgap.format.shard import find_number
 from airgap.times import format_time
-from tests.support.archive_site import ArchiveSite, clock_at, make_archive_site
+from tests.support.archive_site import SAME, ArchiveSite, clock_at, make_archive_site
 from tests.support.refusals import expect_refusal
+from tests.support.signers import pin
 
 LATER = "2027-09-01"
 
@@ -42,7 +44,7 @@ def _forge(archive: ArchiveSite, bundle: str, **changes: object) -> ArchiveRecor
         "ward",
         "2027-09-01T00:00:00Z",
         reason="old",
-        previous=_record_ids(archive),
+        previous=_record_ids(archive) if "previous" not in changes else (),
     )
     return replace(record, **changes)  # type: ignore[arg-type]
 
@@ -134,6 +136,71 @@ def test_a_record_that_was_removed_is_missed_by_the_ledger(site: ArchiveSite, bu
     _expect_kept(site, bundle, "records may have been removed")
     shutil.rmtree(site.archive / "archive/evidence")
     _expect_kept(site, bundle, "ledger says")
+
+
+def _add_difference(site: ArchiveSite) -> tuple[str, str]:
+    """Add a bundle and one that builds on it; return their ids."""
+    base = site.add_whole(site.export("v1"), site.archive, name="logs")
+    first = site.top / "depot-v1"
+    changed = {"same.bin": SAME, "own.bin": b"new"}
+    return base, site.add_whole(site.export("v2", changed, "--base", first), site.archive)
+
+
+def _forget(site: ArchiveSite, bundle: str) -> None:
+    """Remove what an archive has of a bundle: its records and its evidence."""
+    for path in site.list_records():
+        if path.name.startswith(bundle):
+            path.unlink()
+    shutil.rmtree(site.archive / "archive/evidence" / bundle)
+    shutil.rmtree(site.side.state / "ledgers")  # another machine than the one that archived it
+
+
+def test_a_base_whose_records_were_removed_is_kept_by_what_builds_on_it(site: ArchiveSite) -> None:
+    base, difference = _add_difference(site)
+    _forget(site, base)
+    pin(site.side, site.root)
+    _expect_kept(site, base, f"bundle {difference} builds on it")
+    assert site.show(base)["kept"] is True
+    doctor = site.run("doctor", site.archive, "--json")
+    findings = [one["message"] for one in doctor.json["findings"]]
+    assert any("has no record: they may have been removed" in one for one in findings)
+
+
+def test_a_shard_misses_the_manifest_of_a_base_that_only_another_shard_keeps(
+    site: ArchiveSite,
+) -> None:
+    base, difference = _add_difference(site)
+    previous = tuple(one["id"] for one in site.show(base)["records"])
+    site.plant(_forge(site, base, previous=previous), "dan", "eve")
+    shutil.rmtree(site.archive / "bundles" / base)
+    ids = bytes.fromhex(base), bytes.fromhex(difference)
+    count = next(n for n in range(2, 100) if find_number(ids[0], n) != find_number(ids[1], n))
+    shard = f"{find_number(ids[0], count)}/{count}"
+    with clock_at(LATER):
+        ran = site.run("check", site.archive, "--shard", shard, "--json")
+    (problem,) = (one for one in ran.json["problems"] if one["test"] == "records")
+    assert problem["name"] == f"bundles/{base}/manifest.msgpack"
+
+
+def test_nothing_is_collected_while_a_base_is_gone_without_a_trace(site: ArchiveSite) -> None:
+    base, _ = _add_difference(site)
+    _forget(site, base)
+    pin(site.side, site.root)
+    shutil.rmtree(site.archive / "bundles" / base)
+    ran = expect_refusal(site.side, "gc", site.archive, "--older-than", "0", error=CorruptError)
+    assert base in ran.json["error"]["message"]
+
+
+def test_evidence_without_records_keeps_the_packs_of_a_bundle(
+    site: ArchiveSite, bundle: str
+) -> None:
+    """Who removes the manifest and the records leaves the evidence, or gc is not even needed."""
+    packs = set((site.archive / "packs").rglob("*.pack"))
+    for path in site.list_records():
+        path.unlink()
+    shutil.rmtree(site.archive / "bundles" / bundle)
+    assert site.side.run("gc", site.archive, "--older-than", "0", "--json").json["removed"] == {}
+    assert set((site.archive / "packs").rglob("*.pack")) == packs
 
 
 def _payload(path: Path) -> bytes:

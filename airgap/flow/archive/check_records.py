@@ -47,14 +47,13 @@ def check_records(
     def takes(bundle: str) -> bool:
         return shard.takes(bytes.fromhex(bundle))
 
-    records = read_records(depot, takes)
-    standings = find_standings(records, root, format_time(now + _CLOCKS_DIFFER))
-    problems = list(_find_damaged(records))
+    records = read_records(depot)  # all: a bundle may be kept by what builds on it elsewhere
+    every = find_standings(records, root, format_time(now + _CLOCKS_DIFFER))
+    standings = {bundle: every[bundle] for bundle in every if takes(bundle)}
+    problems = list(_find_damaged(records, takes))
     there = frozenset(present)
     for bundle, standing in standings.items():
-        is_unknown = root is None and any(
-            one.record.event == "released" for one in standing.records
-        )
+        is_unknown = root is None and _has_release(standing)
         problems += _check_standing(bundle, standing, is_there=bundle in there or is_unknown)
     problems += _find_orphans(depot, takes, records)
     tasks = (_make_task(bundle, standing) for bundle, standing in standings.items())
@@ -94,9 +93,10 @@ def _has_release(standing: BundleStanding) -> bool:
     return any(stored.record.event == "released" for stored in standing.records)
 
 
-def _find_damaged(records: ArchiveRecords) -> Iterator[CheckProblem]:
+def _find_damaged(records: ArchiveRecords, takes: Callable[[str], bool]) -> Iterator[CheckProblem]:
     for file, why in records.damaged.items():
-        yield _report(f"{archive.RECORDS}/{file}", "corrupt", why)
+        if takes(file.partition(".")[0]):
+            yield _report(f"{archive.RECORDS}/{file}", "corrupt", why)
 
 
 def _check_standing(

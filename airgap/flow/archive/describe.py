@@ -109,7 +109,7 @@ def _describe_standing(standing: BundleStanding, *, is_there: bool) -> dict[str,
     return {
         "bundle": standing.bundle,
         "present": is_there,
-        "kept": bool(standing.records) and standing.is_kept,
+        "kept": standing.is_kept,
         "classes": sorted({term.class_name for term in terms}),
         "archived_at": min((one.record.time for one in standing.archived), default=None),
         "keep_until": standing.end or None,

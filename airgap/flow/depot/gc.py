@@ -19,7 +19,6 @@ from airgap.flow.depot.delete import list_bundle_files
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.sweep import Clock, Sweep
 from airgap.flow.retention.guard import find_keeping, read_kept_manifest
-from airgap.flow.retention.records import list_record_files
 from airgap.format import gc_markers, layout, limits, names
 from airgap.format import manifest as manifests
 from airgap.printable import count_text
@@ -159,8 +158,7 @@ class _References:
 
     def _add_kept(self) -> None:
         """Count what an archive keeps although its manifest was removed (format §35.6)."""
-        gone = list_record_files(self._depot).keys() - self._alive
-        for bundle in sorted(find_keeping(self._depot, gone)):
+        for bundle in sorted(find_keeping(self._depot, self._alive)):
             packs = manifests.decode(read_kept_manifest(self._depot, bundle)).packs
             self._alive.add(bundle)
             self.kept.add(bundle)

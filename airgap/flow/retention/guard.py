@@ -1,7 +1,7 @@
 """Refuses to remove what an archive keeps (format §35.6)."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from airgap.carrier.depot import Depot
 from airgap.errors import CorruptError, MissingError, PolicyError
@@ -11,11 +11,10 @@ from airgap.flow.retention.records import (
     ArchiveRecords,
     StoredRecord,
     is_archive,
-    list_record_files,
     read_records,
 )
 from airgap.flow.retention.standing import BundleStanding, find_standings
-from airgap.format import archive, limits
+from airgap.format import archive, limits, names
 from airgap.format.root import Root
 from airgap.printable import cut_text, quote
 from airgap.times import format_time
@@ -59,35 +58,38 @@ def refuse_kept(depot: Depot, bundles: Collection[str]) -> None:
     """
     if not bundles or not is_archive(depot):
         return
-    listed = list_record_files(depot)
-    if not any(map(listed.get, bundles)):
-        _refuse_lost_records(depot, dict.fromkeys(bundles, ()))
-        return
     records, standings = read_standings(depot)
+    records.require_intact(depot.location)
     for bundle in bundles:
-        if bundle in listed:
-            records.require_intact(depot.location)
+        if bundle in standings:
             _refuse_standing(depot, standings[bundle])
     _refuse_lost_records(depot, {bundle: records.find(bundle) for bundle in bundles})
 
 
-def find_keeping(depot: Depot, bundles: Collection[str]) -> frozenset[str]:
-    """Return those of some bundles, whose manifests are gone, that an archive keeps all the same.
+def find_keeping(depot: Depot, present: Collection[str]) -> frozenset[str]:
+    """Return the bundles that an archive keeps although they are not among those ``present``.
+
+    Of those, too, of which there is evidence, and no record any more that they were archived.
 
     Raises:
         CorruptError: a record is damaged.
         TransportError: the depot cannot be read.
     """
-    if not bundles or not is_archive(depot):
-        return frozenset()
-    listed = list_record_files(depot)
-    if not any(map(listed.get, bundles)):
+    if not is_archive(depot):
         return frozenset()
     records, standings = read_standings(depot)
     records.require_intact(depot.location)
-    return frozenset(
-        bundle for bundle in bundles if bundle in standings and standings[bundle].is_kept
-    )
+    kept = {bundle for bundle, standing in standings.items() if standing.is_kept}
+    lost = {
+        name
+        for name in depot.transport.list(archive.EVIDENCE, limits.FOLDER_NAMES)
+        if names.is_bundle_id(name) and not _is_archived(records.find(name))
+    }
+    return frozenset(kept | lost) - frozenset(present)
+
+
+def _is_archived(records: Iterable[StoredRecord]) -> bool:
+    return any(stored.record.terms for stored in records)
 
 
 def read_kept_manifest(depot: Depot, bundle: str) -> bytes:
@@ -147,8 +149,7 @@ def _refuse_lost_records(depot: Depot, present: dict[str, tuple[StoredRecord, ..
     """Refuse what the evidence, or a ledger of this machine, says that there were records of."""
     for bundle, records in present.items():
         folder = f"{archive.EVIDENCE}/{bundle}"
-        is_archived = any(stored.record.terms for stored in records)
-        if not is_archived and depot.transport.list(folder, limits.FOLDER_NAMES):
+        if not _is_archived(records) and depot.transport.list(folder, limits.FOLDER_NAMES):
             raise PolicyError(
                 f"{depot.location} has evidence of bundle {bundle} in {folder}, and no record that"
                 " it was archived: records may have been removed.",

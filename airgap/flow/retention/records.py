@@ -90,17 +90,15 @@ def list_record_files(depot: Depot) -> dict[str, list[str]]:
     return files
 
 
-def read_records(
-    depot: Depot, takes: Callable[[str], bool] = lambda _bundle: True
-) -> ArchiveRecords:
-    """Read the records of an archive, over several connections: of the bundles that it ``takes``.
+def read_records(depot: Depot) -> ArchiveRecords:
+    """Read all records of an archive, over several connections.
 
     Raises:
         CorruptError: there are too many.
         TransportError: the depot cannot be read.
     """
     listed = list_record_files(depot)
-    files = [file for bundle in listed if takes(bundle) for file in listed[bundle]]
+    files = [file for bundle in listed for file in listed[bundle]]
     found: dict[str, dict[str, StoredRecord]] = {}
     damaged: dict[str, str] = {}
     for file, read in _read_all(depot, files):

@@ -4,7 +4,7 @@ Pure: records and a root are values, and so is the answer. What keeps needs no p
 does.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airgap.flow.retention.records import ArchiveRecords, StoredRecord
@@ -67,6 +67,9 @@ def find_standings(
 ) -> dict[str, BundleStanding]:
     """Return what the records say of each bundle, by its id.
 
+    A bundle that something kept builds on has a standing though it has no record: they may have
+    been removed.
+
     Args:
         records: all of the archive.
         root: the site's, which is pinned; None: no ``released`` counts.
@@ -74,14 +77,16 @@ def find_standings(
     """
     examination = _RecordReading(root, latest, is_intact=not records.damaged)
     bundles = {bundle: examination.look(stored) for bundle, stored in records.bundles.items()}
+    named = {base for one in bundles.values() for base in one.bases}
+    bundles |= dict.fromkeys(named - bundles.keys(), examination.look(()))
     builders = _find_builders(bundles)
     kept = _find_kept(bundles)
-    ends = _Ends(bundles, builders, kept)
+    ends = _find_ends(bundles, kept)
     return {
         bundle: BundleStanding(
             bundle,
             one.records,
-            ends.find(bundle),
+            ends.get(bundle, one.own_end),
             one.own_end,
             one.holds,
             None if bundle in kept else one.release,
@@ -91,6 +96,7 @@ def find_standings(
             bundle in kept,
         )
         for bundle, one in bundles.items()
+        if one.records or bundle in kept
     }
 
 
@@ -122,12 +128,16 @@ class _RecordReading:
 
     def look(self, records: tuple[StoredRecord, ...]) -> _Bundle:
         by_id = {stored.id: stored for stored in records}
-        ancestors = _find_ancestors(by_id)
         missing = sorted(
             {name for stored in records for name in stored.record.previous} - by_id.keys()
         )
         released = [stored for stored in records if stored.record.event == "released"]
         problems = {stored.id: self._find_problem(stored) for stored in released}
+        ancestors = {
+            stored.id: _find_ancestors(stored, by_id)
+            for stored in released
+            if not problems[stored.id]  # only those that were signed: what others write costs more
+        }
         lifted = {
             stored.record.hold
             for stored in released
@@ -200,24 +210,16 @@ def _find_obstacle(
     return ""
 
 
-def _find_ancestors(by_id: Mapping[str, StoredRecord]) -> dict[str, frozenset[str]]:
-    """Return the ancestors of each record: those that it names, and theirs.
-
-    A record's id is a digest over what it names, so no record is its own ancestor.
-    """
-    ancestors: dict[str, frozenset[str]] = {}
-    for first in by_id:
-        stack = [first]
-        while stack:
-            identity = stack[-1]
-            previous = [name for name in by_id[identity].record.previous if name in by_id]
-            waiting = [name for name in previous if name not in ancestors]
-            if waiting and identity not in ancestors:
-                stack += waiting
-                continue
-            stack.pop()
-            ancestors[identity] = frozenset(previous).union(*(ancestors[name] for name in previous))
-    return ancestors
+def _find_ancestors(stored: StoredRecord, by_id: Mapping[str, StoredRecord]) -> frozenset[str]:
+    """Return the ids of the records that one names, and of those that they name."""
+    seen: set[str] = set()
+    waiting = list(stored.record.previous)
+    while waiting:
+        identity = waiting.pop()
+        if identity in by_id and identity not in seen:
+            seen.add(identity)
+            waiting += by_id[identity].record.previous
+    return frozenset(seen)
 
 
 def _find_builders(bundles: Mapping[str, _Bundle]) -> dict[str, frozenset[str]]:
@@ -235,34 +237,23 @@ def _find_kept(bundles: Mapping[str, _Bundle]) -> frozenset[str]:
     waiting = list(kept)
     while waiting:
         for base in bundles[waiting.pop()].bases:
-            if base in bundles and base not in kept:
+            if base not in kept:
                 kept.add(base)
                 waiting.append(base)
     return frozenset(kept)
 
 
-class _Ends:
-    """The ends of bundles, each found once."""
+def _find_ends(bundles: Mapping[str, _Bundle], kept: frozenset[str]) -> dict[str, str]:
+    """Return the highest end of each kept bundle, and of all that is kept and builds on it.
 
-    def __init__(
-        self,
-        bundles: Mapping[str, _Bundle],
-        builders: Mapping[str, frozenset[str]],
-        kept: frozenset[str],
-    ) -> None:
-        self._bundles = bundles
-        self._builders = builders
-        self._kept = kept
-
-    def find(self, bundle: str) -> str:
-        """Return the highest end of a bundle and of all that is kept and builds on it."""
-        return max(self._bundles[other].own_end for other in {bundle, *self._follow(bundle)})
-
-    def _follow(self, bundle: str) -> Iterator[str]:
-        seen, waiting = {bundle}, [bundle]
+    The latest end goes down to all bases first, so each bundle is looked at once.
+    """
+    ends: dict[str, str] = {}
+    for latest in sorted(kept, key=lambda bundle: bundles[bundle].own_end, reverse=True):
+        waiting = [latest]
         while waiting:
-            for other in self._builders.get(waiting.pop(), frozenset()) & self._kept:
-                if other not in seen:
-                    seen.add(other)
-                    waiting.append(other)
-                    yield other
+            bundle = waiting.pop()
+            if bundle not in ends:
+                ends[bundle] = bundles[latest].own_end
+                waiting += bundles[bundle].bases
+    return ends

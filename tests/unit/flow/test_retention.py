@@ -1,6 +1,8 @@
 """What an archive keeps follows from its records alone (format §35.2)."""
 
+import time
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -14,6 +16,8 @@ from tests.support.signers import make_root, person, team
 BASE, DIFFERENCE, THIRD = "aa" * 32, "bb" * 32, "cc" * 32
 EARLY, LATE = "2030-01-01T00:00:00Z", "2040-01-01T00:00:00Z"
 LATEST = "2050-01-01T00:00:00Z"
+COST = 0.5
+"""In seconds of processor time; what is meant needs a tenth of it."""
 
 
 def _root(approvers: int = 1) -> Root:
@@ -156,3 +160,43 @@ def test_a_long_history_is_followed_without_recursion() -> None:
     standing = _find(*records)[BASE]
     assert len(standing.holds) == 400
     assert standing.missing == ()
+
+
+def test_a_base_is_kept_by_what_builds_on_it_though_its_own_records_are_gone() -> None:
+    difference = _archive(DIFFERENCE, LATE, BASE)
+    base = _find(difference)[BASE]
+    assert (base.is_kept, base.end, base.dependents) == (True, LATE, (DIFFERENCE,))
+    assert BASE not in _find(difference, _release(difference, LATE))
+
+
+def test_a_bundle_with_many_ways_through_its_records_is_read_in_a_moment() -> None:
+    """Each record names all before it: the ways from the last to the first double with each."""
+    archived = _archive(BASE, EARLY)
+    records = [archived]
+    for number in range(300):
+        seen = tuple(sorted(one.id for one in records))
+        held = ArchiveRecord(
+            "held", BASE, "ward", "2026-01-01T00:00:00Z", reason=f"case {number}", previous=seen
+        )
+        records.append(_store(held, "ray"))
+    begun = time.process_time()
+    standing = _find(*reversed(records), _release(records[-1], LATE))[BASE]
+    assert time.process_time() - begun < COST
+    assert len(standing.holds) == 300
+    assert "is in force" in standing.uncounted[0][1]
+
+
+def test_a_long_row_of_differences_is_read_in_a_moment() -> None:
+    """Each builds on the one before it, and the last is kept for longest."""
+    ids = [f"{number:064x}" for number in range(3_000)]
+    row = [_archive(ids[0], EARLY)]
+    terms = row[0].record.terms
+    assert terms is not None
+    for base, bundle in pairwise(ids):
+        built = replace(row[0].record, bundle=bundle, terms=replace(terms, bases=(base,)))
+        row.append(StoredRecord(f"{bundle[:-1]}f", built, ()))
+    last = replace(row[-1].record, terms=replace(terms, bases=(ids[-2],), keep_until=LATE))
+    row[-1] = replace(row[-1], record=last)
+    begun = time.process_time()
+    assert {standing.end for standing in _find(*row).values()} == {LATE}
+    assert time.process_time() - begun < COST

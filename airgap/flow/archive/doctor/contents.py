@@ -50,20 +50,8 @@ def check_records(
             f"{archive.RECORDS}/{file} is damaged: {why.rstrip('.')}.",
             "Restore the file from another copy of the archive.",
         )
-    for bundle, standing in sorted(standings.items()):
-        if standing.missing:
-            yield problem(
-                "records",
-                f"{count_text(len(standing.missing), 'record')} of bundle {bundle} that others name"
-                f" {'is' if len(standing.missing) == 1 else 'are'} missing: {standing.missing[0]}.",
-                f"Restore {archive.RECORDS}/{bundle}.* from another copy of the archive.",
-            )
-        if standing.records and standing.is_kept and bundle not in published:
-            yield problem(
-                "records",
-                f"Bundle {bundle} must be kept, and its manifest is not in the archive.",
-                "Copy the bundle back from another copy of the archive.",
-            )
+    for standing in sorted(standings.values(), key=lambda one: one.bundle):
+        yield from _check_standing(standing, published)
     if unarchived := sorted(set(published) - standings.keys()):
         yield note(
             "records",
@@ -89,6 +77,32 @@ def check_records(
     if kept and not records.damaged and not any(standing.missing for standing in kept):
         yield ok(
             "records", f"The records of {count_text(len(kept), 'bundle')} that it keeps are whole."
+        )
+
+
+def _check_standing(standing: BundleStanding, published: Sequence[str]) -> Iterator[Finding]:
+    """Report what is missing of a bundle."""
+    bundle = standing.bundle
+    if standing.missing:
+        yield problem(
+            "records",
+            f"{count_text(len(standing.missing), 'record')} of bundle {bundle} that others name"
+            f" {'is' if len(standing.missing) == 1 else 'are'} missing: {standing.missing[0]}.",
+            f"Restore {archive.RECORDS}/{bundle}.* from another copy of the archive.",
+        )
+    if not standing.records:
+        yield problem(
+            "records",
+            f"{count_text(len(standing.dependents), 'bundle')} that must be kept"
+            f" {'builds' if len(standing.dependents) == 1 else 'build'} on bundle {bundle},"
+            " which has no record: they may have been removed.",
+            f"Restore {archive.RECORDS}/{bundle}.* from another copy of the archive.",
+        )
+    if standing.is_kept and bundle not in published:
+        yield problem(
+            "records",
+            f"Bundle {bundle} must be kept, and its manifest is not in the archive.",
+            "Copy the bundle back from another copy of the archive.",
         )
 
 
