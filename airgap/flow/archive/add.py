@@ -1,6 +1,6 @@
 """Takes bundles into an archive: verified, with what is known of them (format §35.5)."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,9 +51,12 @@ from airgap.flow.media.volumes import open_volumes
 from airgap.flow.retention.guard import read_standings
 from airgap.flow.retention.records import (
     ArchiveRecords,
+    StoredRecord,
     is_archive,
     list_record_files,
+    merge_records,
     place_named,
+    read_record_files,
 )
 from airgap.format import archive, limits
 from airgap.format import manifest as manifests
@@ -131,6 +134,8 @@ class _Work:
     given: Sequence[tuple[str, bytes]]
     records: ArchiveRecords
     """Those that were there at the beginning."""
+    others: Mapping[str, Sequence[str]]
+    """If the source is an archive, too: the files of its records, by bundle id."""
     bases: set[str]
     """The bundles that the archive keeps, and that others may build on; grows."""
 
@@ -168,7 +173,8 @@ def add_bundles(request: AddRequest, connector: Connector) -> list[AddedBundle]:
         records, standings = read_standings(depot)
         records.require_intact(depot.location)
         bases = {one.bundle for one in standings.values() if one.is_kept and one.own_end}
-        work = _Work(request, connector, depot, chosen, policy, given, records, bases)
+        others = _list_other_records(request, connector)
+        work = _Work(request, connector, depot, chosen, policy, given, records, others, bases)
         bundles = _list_bundles(work)
         added = [_add(work, bundle, is_first=bundle == bundles[0]) for bundle in bundles]
         lock_bundles(depot, {one.bundle for one in added})  # also in the run after one that died
@@ -197,11 +203,7 @@ def _add(work: _Work, bundle: str, *, is_first: bool) -> AddedBundle:
     place_named(work.depot, policy_name(work.request.policy.sha256), work.request.policy.raw)
     if is_first:
         place_software(work.depot, work.connector.progress)
-    carried = _carry_records(work, bundle)
-    if carried:  # what the other archive says of it counts here, too
-        records, _ = read_standings(work.depot)
-        records.require_intact(work.depot.location)
-        work = replace(work, records=records)
+    _carry_records(work, bundle)
     added = _record(work, bundle, sound)
     work.bases.add(bundle)
     return added
@@ -356,45 +358,65 @@ def _copy(work: _Work, bundle: str) -> None:
         copy_opened(opened, target, progress, work.connector)
 
 
-def _carry_records(work: _Work, bundle: str) -> int:
-    """Take along what another archive has of a bundle; return how many records are new (§35.1).
+def _list_other_records(request: AddRequest, connector: Connector) -> dict[str, list[str]]:
+    """Return the files of records by bundle id, if the source is an archive, too."""
+    source = request.sources[0] if request.sources else None
+    if not isinstance(source, LocalDepot | RemoteDepot):
+        return {}
+    with open_depot(replace(source, bundle=""), connector) as other:
+        return list_record_files(other) if is_archive(other) else {}
+
+
+def _carry_records(work: _Work, bundle: str) -> None:
+    """Take along what another archive has of a bundle (§35.1).
 
     Raises:
         CorruptError: a file there is not what its name says.
         StorageError, TransportError, ConflictError: as ``place_named``.
     """
-    source = work.request.sources[0] if work.request.sources else None
+    records = work.others.get(bundle, ())
+    source = work.request.sources[0] if records else None
     if not isinstance(source, LocalDepot | RemoteDepot):
-        return 0
+        return
     with open_depot(replace(source, bundle=""), work.connector) as other:
-        records = list_record_files(other).get(bundle, []) if is_archive(other) else []
-        if not records:
-            return 0
         folder = f"{archive.EVIDENCE}/{bundle}"
         for file in other.transport.list(folder, limits.FOLDER_NAMES):
             if parse_evidence_file(file):
                 _carry_file(other, work.depot, f"{folder}/{file}", limits.EVIDENCE_BYTES)
-        return sum(
+        for file in records:
             _carry_file(other, work.depot, f"{archive.RECORDS}/{file}", limits.RECORD_FILE_BYTES)
-            for file in records
-        )
 
 
-def _carry_file(source: Depot, target: Depot, name: str, limit: int) -> bool:
-    """Copy a file that is named by its content; return whether it is new."""
+def _carry_file(source: Depot, target: Depot, name: str, limit: int) -> None:
+    """Copy a file that is named by its content."""
     raw = source.read(name, max(limit, limits.MANIFEST_BYTES))
     if not is_named_by(name, raw):
         raise CorruptError(
             f"{source.location}/{name} is damaged: its SHA-256 is not that in its name.",
             "Restore it from another copy of that archive.",
         )
-    return place_named(target, name, raw)
+    place_named(target, name, raw)
+
+
+def _find_records(work: _Work, bundle: str) -> Sequence[StoredRecord]:
+    """Return the records of a bundle: those of the beginning, and those that were carried here.
+
+    Only its own are read, so that adding all of an archive takes time in proportion to it.
+
+    Raises:
+        CorruptError: one is damaged.
+    """
+    if bundle not in work.others:
+        return work.records.find(bundle)
+    carried = read_record_files(work.depot, work.others[bundle])
+    carried.require_intact(work.depot.location)
+    return merge_records(work.records.find(bundle) + carried.find(bundle))
 
 
 def _record(work: _Work, bundle: str, sound: _Sound) -> AddedBundle:
     """Gather and store the evidence; write the record, unless an equal one is there."""
     terms, request = sound.terms, work.request
-    stored = work.records.find(bundle)
+    stored = _find_records(work, bundle)
     earlier = [one for one in stored if one.record.terms is not None]
     known = [file for one in earlier if one.record.terms for file in one.record.terms.evidence]
     given = list(work.given)

@@ -1,7 +1,7 @@
 """What an archive keeps is locked on its server at least until its end (format §37.3)."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 
 from airgap.carrier.depot import Depot
 from airgap.errors import ConfigurationError
@@ -13,7 +13,7 @@ from airgap.flow.retention.guard import read_standings
 __all__ = ["lock_bundles", "lock_demanded"]
 
 
-def lock_bundles(depot: Depot, bundles: Collection[str]) -> int:
+def lock_bundles(depot: Depot, bundles: AbstractSet[str]) -> int:
     """Lock what bundles consist of, and what they build on; return how many files that are.
 
     In a depot on another kind of server, or in a bucket without object lock, nothing is done.
@@ -28,7 +28,7 @@ def lock_bundles(depot: Depot, bundles: Collection[str]) -> int:
     chosen = {
         bundle: standing
         for bundle, standing in standings.items()
-        if bundle in bundles or not set(bundles).isdisjoint(standing.dependents)
+        if bundle in bundles or not bundles.isdisjoint(standing.dependents)
     }
     return lock_demanded(depot, find_demands(depot, chosen))
 

@@ -1,7 +1,7 @@
 """Reads the records of an archive, and writes files that are named by their content (§35.1)."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,8 +20,10 @@ __all__ = [
     "StoredRecord",
     "is_archive",
     "list_record_files",
+    "merge_records",
     "place_named",
     "place_record",
+    "read_record_files",
     "read_records",
 ]
 
@@ -98,25 +100,34 @@ def read_records(depot: Depot) -> ArchiveRecords:
         TransportError: the depot cannot be read.
     """
     listed = list_record_files(depot)
-    files = [file for bundle in listed for file in listed[bundle]]
-    found: dict[str, dict[str, StoredRecord]] = {}
+    return read_record_files(depot, [file for bundle in listed for file in listed[bundle]])
+
+
+def read_record_files(depot: Depot, files: Sequence[str]) -> ArchiveRecords:
+    """Read some records of an archive, by their file names, over several connections.
+
+    Raises:
+        TransportError: the depot cannot be read.
+    """
+    found: dict[str, list[StoredRecord]] = {}
     damaged: dict[str, str] = {}
     for file, read in _read_all(depot, files):
         if isinstance(read, CorruptError):
             damaged[file] = read.message
             continue
-        records = found.setdefault(read.record.bundle, {})
-        twin = records.get(read.id)
-        records[read.id] = (
-            read
-            if twin is None
-            else StoredRecord(read.id, read.record, twin.envelopes + read.envelopes)
-        )
-    bundles = {
-        bundle: tuple(sorted(records.values(), key=lambda stored: (stored.record.time, stored.id)))
-        for bundle, records in found.items()
-    }
+        found.setdefault(read.record.bundle, []).append(read)
+    bundles = {bundle: merge_records(records) for bundle, records in found.items()}
     return ArchiveRecords(bundles, damaged)
+
+
+def merge_records(records: Iterable[StoredRecord]) -> tuple[StoredRecord, ...]:
+    """Return records of one bundle, each once with all of its envelopes, sorted by time."""
+    merged: dict[str, StoredRecord] = {}
+    for one in records:
+        twin = merged.get(one.id, StoredRecord(one.id, one.record, ()))
+        new = tuple(envelope for envelope in one.envelopes if envelope not in twin.envelopes)
+        merged[one.id] = StoredRecord(one.id, one.record, twin.envelopes + new)
+    return tuple(sorted(merged.values(), key=lambda stored: (stored.record.time, stored.id)))
 
 
 def place_named(depot: Depot, name: str, data: bytes) -> bool:
@@ -148,7 +159,9 @@ def place_record(depot: Depot, envelope: StatementEnvelope) -> bool:
     return place_named(depot, archive.record_name(bundle, raw), raw)
 
 
-def _read_all(depot: Depot, files: list[str]) -> Iterator[tuple[str, StoredRecord | CorruptError]]:
+def _read_all(
+    depot: Depot, files: Sequence[str]
+) -> Iterator[tuple[str, StoredRecord | CorruptError]]:
     if not files:
         return
     pool: ConnectionPool[StoredRecord | CorruptError | None] = ConnectionPool(

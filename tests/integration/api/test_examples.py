@@ -15,7 +15,7 @@ from tests.support.stock_shop import make_shop
 
 pytestmark = pytest.mark.bentoml
 
-MODULES = {"bentos", "cloud", "keys", "models", "receipts", "results", "roots", "trust"}
+MODULES = {"archive", "bentos", "cloud", "keys", "models", "receipts", "results", "roots", "trust"}
 PAGE = REPOSITORY / "docs" / "python-api.md"
 
 

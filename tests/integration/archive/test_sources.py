@@ -9,6 +9,7 @@ import pytest
 
 import airgap
 from airgap.errors import CorruptError, MissingError, PolicyError, UsageError
+from airgap.flow.retention import records
 from tests.servers import kinds
 from tests.servers.addresses import Address, address_of
 from tests.servers.folder_on_server import FolderOnServer, Server
@@ -89,6 +90,24 @@ def test_records_and_evidence_of_another_archive_are_taken_along(
         ]
         assert names[0] == names[1]
     expect_refusal(vault.side, "delete", f"{copy.archive}#{bundle}", "--yes", error=PolicyError)
+
+
+def test_each_record_that_is_taken_along_is_read_once(
+    vault: ArchiveSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("v1", "v2", "v3"):
+        vault.add_whole(vault.export(version, {"own.bin": version.encode()}), vault.archive)
+    reads: list[str] = []
+    read_file = records._read_file
+
+    def count(file: str, raw: bytes) -> records.StoredRecord:
+        reads.append(file)
+        return read_file(file, raw)
+
+    monkeypatch.setattr(records, "_read_file", count)
+    ran = vault.add(vault.archive, tmp_path / "second")
+    assert (ran.code, len(ran.json["bundles"])) == (0, 3), ran.err
+    assert sorted(reads) == sorted(path.name for path in vault.list_records())
 
 
 def test_volumes_and_single_files_are_added(vault: ArchiveSite, tmp_path: Path) -> None:
