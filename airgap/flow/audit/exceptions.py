@@ -309,9 +309,11 @@ def _find_revoked(material: AuditMaterial, movement: Movement) -> Iterator[Audit
 def _find_unmatched(movement: Movement) -> Iterator[AuditException]:
     """Yield what one side has, and the other does not confirm."""
     exported = movement.list_steps({"exported"})
-    decision = movement.decision
-    if movement.partner == "not exported" and decision is not None:
-        statement = "decided here; no ledger of exports that was shown has exported it."
+    if movement.partner == "not exported":
+        accepted = movement.list_steps({"receipt-accepted"})
+        decision = movement.decision or accepted[-1]
+        what = "decided here, and its receipt was accepted" if accepted else "decided here"
+        statement = f"{what}; no ledger of exports that was shown has exported it."
         yield _make(movement, decision, "unmatched", statement)
     if not exported or (movement.carried and movement.carried.completes):
         return

@@ -177,19 +177,26 @@ def _find_partner(movement: Movement, sides: frozenset[LedgerSide]) -> Partner:
     exported = movement.list_steps({"exported"}, "exports")
     decided = movement.list_steps(DECIDED, "imports")
     made, accepted = (
-        {step.entry.documents.get("receipt") for step in movement.list_steps({event})}
-        for event in ("receipt-made", "receipt-accepted")
+        _list_receipts(movement, event) for event in ("receipt-made", "receipt-accepted")
     )
-    if made & accepted - {None}:
+    if not exported:
+        is_missed = (decided or accepted) and "exports" in sides
+        return "not exported" if is_missed else "one side"
+    if any(accepted.get(receipt, labels) - labels for receipt, labels in made.items()):
         return "joined"
-    if exported and decided:
+    if decided:
         return "no receipt"
-    if exported:
-        confirmed = bool(accepted or movement.receipts)
-        return _miss_import(confirmed=confirmed, is_shown="imports" in sides)
-    if decided and "exports" in sides:
-        return "not exported"
-    return "one side"
+    return _miss_import(confirmed=bool(accepted), is_shown="imports" in sides)
+
+
+def _list_receipts(movement: Movement, event: str) -> dict[bytes, set[str]]:
+    """Return the ledgers that name a receipt under an event, by the receipt's SHA-256."""
+    ledgers: dict[bytes, set[str]] = {}
+    for step in movement.list_steps({event}):
+        receipt = step.entry.documents.get("receipt")
+        if receipt is not None:
+            ledgers.setdefault(receipt, set()).add(step.ledger.label)
+    return ledgers
 
 
 def _miss_import(*, confirmed: bool, is_shown: bool) -> Partner:

@@ -282,3 +282,42 @@ def test_a_bundle_that_completes_another_needs_no_receipt() -> None:
     completing = make_bundle(completes="aa" * 32)
     assert find_kinds(make_material(ledgers=ledgers, bundles=[completing])) == set()
     assert find_kinds(make_material(ledgers=ledgers)) == {"missing-receipt"}
+
+
+@pytest.mark.parametrize("event", ["imported", "refused"])
+def test_a_receipt_of_a_bundle_that_was_never_exported_joins_nothing(event: str) -> None:
+    """A thief's bundle gets a receipt, also of its refusal, and the other side accepts it."""
+    documents = {"receipt": b"r" * 32}
+    imports = [make_entry(1, event), make_entry(2, "receipt-made", documents=documents)]
+    accepted = [make_entry(1, "receipt-accepted", documents=documents)]
+    material = make_material(
+        ledgers=[make_ledger(accepted, "exports", origin=ORIGIN[:-1] + "0"), make_ledger(imports)]
+    )
+    (movement,) = join_movements(material)
+    assert movement.partner == "not exported"
+    statements = [one.statement for one in find_exceptions(material, [movement])]
+    assert any("its receipt was accepted; no ledger of exports" in one for one in statements)
+    alone = replace(material, ledgers=material.ledgers[:1])
+    assert [one.partner for one in join_movements(alone)] == ["not exported"]
+    assert "unmatched" in find_kinds(alone)
+
+
+def test_a_receipt_that_nobody_accepted_confirms_nothing() -> None:
+    """It was only laid beside: the approvals that a root may demand were not looked at."""
+    ledgers = [make_ledger([make_entry(1, "exported")], "exports")]
+    receipt = receipts.make_receipt(bundle=BUNDLE)
+    beside = replace(RECEIPT, receipt=receipt, origin="x", size=1)
+    material = make_material(ledgers=ledgers, receipts=[beside])
+    assert [one.partner for one in join_movements(material)] == ["no receipt"]
+    assert "missing-receipt" in find_kinds(material)
+
+
+def test_one_ledger_is_not_joined_with_itself() -> None:
+    documents = {"receipt": b"r" * 32}
+    entries = [
+        make_entry(1, "exported"),
+        make_entry(2, "receipt-made", documents=documents),
+        make_entry(3, "receipt-accepted", documents=documents),
+    ]
+    material = make_material(ledgers=[make_ledger(entries, "exports")])
+    assert [one.partner for one in join_movements(material)] == ["confirmed"]
