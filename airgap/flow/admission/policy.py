@@ -108,6 +108,20 @@ class AdmissionPolicy:
         gap = _make_incoming(admitted.value, bundle).find_gap(self.state)
         return Admission(admitted, gap, tuple(lifted), waiver if lifted else None)
 
+    def admit_to_serve(self, raw: bytes, evidence: Evidence) -> Verified[Manifest]:
+        """Admit a manifest whose bundle is to be served to others, and not installed here.
+
+        Format §17.1 is of arrivals: an older number is served until the root's minimum or a
+        revocation says no. A second bundle of one number is refused as ever.
+
+        Raises:
+            NotTrustedError, PolicyError, CorruptError: it is not admitted.
+        """
+        admitted = trust.admit(raw, evidence, self.root, self.now)
+        if admitted.value.completes is None and admitted.value.sealed is None:
+            replay.refuse_second(_make_incoming(admitted.value, digest(raw)), self.state)
+        return admitted
+
     def recheck(
         self, manifest: Manifest, bundle: bytes, state: State, waiver: Verified[Waiver] | None
     ) -> PolicyError | None:

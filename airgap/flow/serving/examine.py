@@ -1,0 +1,225 @@
+"""Which bundles of a depot are served: admitted by this site, whole, and verified once.
+
+What this site does not admit any more is withheld first; then what is new is read, pack by pack,
+and served when all of it is what its manifest says.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airgap.carrier.depot import Depot, DepotBundle
+from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
+from airgap.flow.admission.policy import AdmissionPolicy
+from airgap.flow.depot.open_depot import DamagedBundle, read_bundles
+from airgap.flow.serving.block_reader import BlockReader
+from airgap.flow.serving.index import BundleRow, ItemRow, ServingIndex
+from airgap.flow.serving.readable import ReadableBundle, list_missing, make_readable
+from airgap.format import layout, limits
+from airgap.format import manifest as manifests
+from airgap.format.inventory import Item
+from airgap.format.manifest import Manifest, Pack
+from airgap.state import manifest_cache
+from airgap.store.description_summary import summarize
+
+__all__ = ["Examiner", "Standing", "read_manifest"]
+
+_REVOKED = "This bundle is revoked by the site's root."
+_WAITS = "Its packs have not been verified yet."
+_SEALED = "It is sealed: what is inside is not served."
+_COMPLETES = "It only brings chunks to another bundle."
+
+
+@dataclass(slots=True)
+class Standing:
+    """What this site says of the bundles of a depot."""
+
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why each one is not served, by its id."""
+    whole: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    """Admitted, and in need of chunks of others."""
+    lenders: list[str] = field(default_factory=list)
+    """Admitted; they only complete others."""
+    unread: set[str] = field(default_factory=set)
+    """Those of which not all packs were verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Examines a depot, and writes into the index what is served of it."""
+
+    depot: Depot
+    index: ServingIndex
+    reader: BlockReader
+    stopped: Callable[[], bool] = lambda: False
+    """Asked between packs; then the rest is left for the next time."""
+
+    def admit(self, policy: AdmissionPolicy) -> Standing:
+        """Withhold what is not in the depot, not admitted any more, or not verified yet.
+
+        Only manifests and what lies beside them are read.
+
+        Raises:
+            StorageError: the index cannot be written.
+            TransportError: the depot cannot be read.
+        """
+        self._withhold_revoked(policy)
+        standing = self._admit(policy)
+        self.index.forget_absent([*standing.refused, *standing.whole, *standing.differences])
+        waiting = dict.fromkeys(standing.unread, _WAITS)
+        self.index.withhold(waiting | standing.refused)
+        return standing
+
+    def verify(self, standing: Standing) -> None:
+        """Read what was not verified yet, and serve what is whole; raises as ``admit``."""
+        served = {row.bundle for row in self.index.list_bundles() if not row.reason}
+        verified = self._verify(standing.lenders)
+        for bundle in standing.whole:
+            if bundle in served or self._verify([bundle]):
+                verified.append(bundle)
+                if bundle not in served:
+                    self._serve(bundle)
+        verified += self._verify(standing.differences)
+        for bundle in standing.differences:
+            self._serve_difference(bundle, verified)
+
+    def _withhold_revoked(self, policy: AdmissionPolicy) -> None:
+        """Withhold at once what the root revokes: to examine a whole depot may take a while."""
+        revoked = {bundle.hex() for bundle in policy.root.value.revoked_bundles}
+        rows = self.index.list_bundles()
+        reasons = {row.bundle: _REVOKED for row in rows if row.bundle in revoked}
+        self.index.withhold(reasons)
+
+    def _admit(self, policy: AdmissionPolicy) -> Standing:
+        standing, verified = Standing(), self.index.list_verified()
+        for stored in read_bundles(self.depot):
+            if isinstance(stored, DamagedBundle):
+                standing.refused[stored.bundle] = stored.error.message
+                continue
+            try:
+                manifest = policy.admit_to_serve(stored.raw, stored.evidence).value
+            except (NotTrustedError, PolicyError, CorruptError) as error:
+                standing.refused[stored.bundle] = error.message
+                continue
+            _sort(stored.bundle, manifest, standing)
+            if any(pack.digest.hex() not in verified for pack in manifest.packs):
+                standing.unread.add(stored.bundle)
+        return standing
+
+    def _verify(self, bundles: Iterable[str]) -> list[str]:
+        """Read the packs that were not verified yet; return the bundles that are right."""
+        right: list[str] = []
+        verified = self.index.list_verified()
+        for bundle in bundles:
+            try:
+                packs = read_manifest(self.depot, bundle).packs
+                for pack in packs:
+                    if pack.digest.hex() in verified:
+                        continue
+                    if self.stopped():
+                        return right
+                    _verify_pack(self.depot, pack)
+                    self.index.note_verified([pack.digest.hex()])
+                right.append(bundle)
+            except AirgapError as error:
+                self.index.withhold({bundle: error.message})
+        return right
+
+    def _serve_difference(self, bundle: str, verified: Iterable[str]) -> None:
+        """Serve a bundle that needs chunks of others, if they are all there."""
+        others: dict[str, Manifest] = {}
+        wanted = list_missing(read_manifest(self.depot, bundle))
+        for other in verified:
+            manifest = read_manifest(self.depot, other)
+            if other != bundle and not wanted.isdisjoint(_list_carried(manifest)):
+                others[other] = manifest
+                wanted |= list_missing(manifest)
+        try:
+            make_readable(read_manifest(self.depot, bundle), others.values())
+        except AirgapError as error:
+            self.index.withhold({bundle: error.message})
+            return
+        self._serve(bundle, others)
+
+    def _serve(self, bundle: str, others: Mapping[str, Manifest] | None = None) -> None:
+        manifest = read_manifest(self.depot, bundle)
+        bases = others or {}
+        try:
+            readable = make_readable(manifest, bases.values())
+            items = [self._describe(bundle, readable, item) for item in manifest.items]
+        except AirgapError as error:
+            self.index.withhold({bundle: error.message})
+            return
+        row = BundleRow(bundle, manifest.created_at, manifest.expires_at, tuple(bases))
+        self.index.replace_bundle(row, items)
+
+    def _describe(self, bundle: str, readable: ReadableBundle, item: Item) -> ItemRow:
+        summary = self.index.load_summary(item.digest.hex())
+        if summary is None:
+            summary = self._summarize(readable, item)
+            self.index.note_summary(item.digest.hex(), summary)
+        created_at = summary.get("created_at", readable.manifest.created_at)
+        name = (item.kind, item.name, item.version)
+        return ItemRow(*name, item.digest.hex(), item.size, created_at, bundle, summary)
+
+    def _summarize(self, readable: ReadableBundle, item: Item) -> Mapping[str, Any]:
+        """Read the description of a Bento or a model; other kinds have none of this form."""
+        path = item.rules.description
+        files = [file for file in item.files if file.path == path]
+        if not path.endswith(".yaml") or not files or files[0].size > limits.DESCRIPTION_BYTES:
+            return {}
+        return summarize(item, b"".join(self.reader.read_file(readable, files[0])))
+
+
+def read_manifest(depot: Depot, bundle: str) -> Manifest:
+    """Read the manifest of a bundle that was admitted: its bytes are those, by their SHA-256.
+
+    Raises:
+        MissingError: the bundle was deleted.
+        CorruptError: it was changed meanwhile.
+        TransportError: the depot cannot be read.
+    """
+    raw = manifest_cache.load(bundle)
+    if raw is None:
+        _, raw = DepotBundle(depot, bundle).read_manifest()
+    if manifests.bundle_id(raw) != bundle:
+        raise CorruptError(
+            f"The manifest of {depot.location}#{bundle} was changed or damaged.",
+            f"Copy {layout.manifest_name(bundle)} from its source again.",
+        )
+    return manifests.decode(raw)
+
+
+def _sort(bundle: str, manifest: Manifest, standing: Standing) -> None:
+    if manifest.sealed is not None:
+        standing.refused[bundle] = _SEALED
+    elif manifest.completes is not None:
+        standing.refused[bundle] = _COMPLETES
+        standing.lenders.append(bundle)
+    elif manifest.carried < len(manifest.chunks):
+        standing.differences.append(bundle)
+    else:
+        standing.whole.append(bundle)
+
+
+def _list_carried(manifest: Manifest) -> Iterable[bytes]:
+    return map(manifest.chunks.digest, range(manifest.carried))
+
+
+def _verify_pack(depot: Depot, pack: Pack) -> None:
+    """Read a pack, and compare it with its digest.
+
+    Raises:
+        MissingError, CorruptError: it is not there, or is another.
+        TransportError: it cannot be read.
+    """
+    digest, name = hashlib.sha256(), layout.pack_name(pack.digest)
+    size = depot.transport.get(name, digest.update, 0, pack.size + 1)
+    if size != pack.size or digest.digest() != pack.digest:
+        raise CorruptError(
+            f"{depot.location}/{name} is damaged: {size:,} of {pack.size:,} bytes were read, and"
+            " their SHA-256 is not its name.",
+            "Copy it from its source again.",
+        )

@@ -1,0 +1,54 @@
+"""Mirrors of depots, and what tests put into those."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from airgap.flow.location.location import parse_depot
+from airgap.flow.serving.mirror import Mirror, open_mirror
+from tests.support.sides import Side, Site
+
+
+@contextmanager
+def serving(side: Side, depot: Path) -> Iterator[Mirror]:
+    """Open a mirror on a side; it has examined the depot."""
+    with side.here(), open_mirror(parse_depot(str(depot))) as mirror:
+        mirror.keep_up()
+        yield mirror
+
+
+def tags(mirror: Mirror, kind: str) -> list[str]:
+    return [item.tag for item in mirror.list_items(kind)]
+
+
+def export(side: Side, depot: Path, site: Site, *arguments: str | Path) -> str:
+    """Export into a depot; return the bundle's id."""
+    ran = side.run("export", *arguments, "-o", depot, "--key", site.key(), "--json")
+    assert ran.code == 0, ran.err
+    bundle = ran.json["bundle"]
+    assert isinstance(bundle, str)
+    return bundle
+
+
+def find_pack(depot: Path) -> Path:
+    """Return the largest pack of a depot."""
+    packs = [path for path in (depot / "packs").rglob("*") if path.is_file()]
+    return max(packs, key=lambda path: path.stat().st_size)
+
+
+def flip_byte(path: Path, at: int = -1) -> None:
+    """Change one byte of a file, in place."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def revoke_bundle(side: Side, site: Site, bundle: str, proposal: Path) -> None:
+    """Write the next root, signed, which revokes a bundle."""
+    edit = side.run("root", "revoke-bundle", site.root, bundle, "-o", proposal)
+    assert edit.code == 0, edit.err
+    shown = side.run("root", "show", proposal, "--json")
+    key = site.folder / "site.key"
+    pinned = ("--fingerprint", shown.json["fingerprint"], "--key", key)
+    sign = side.run("root", "sign", proposal, *pinned)
+    assert sign.code == 0, sign.err
