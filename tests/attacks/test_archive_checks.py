@@ -15,6 +15,7 @@ import pytest
 from airgap.errors import ConflictError, CorruptError, MissingError, NotTrustedError, StorageError
 from airgap.format.check_result import ArchiveCheck
 from airgap.format.read_check import decode_check
+from airgap.format.shard import find_number
 from airgap.signing.checks import sign_check
 from airgap.state.check_runs import CheckRun, RunStart
 from tests.support.archives import find_packs, flip, list_files, pack_of, write_archive
@@ -198,6 +199,41 @@ def test_a_shard_cannot_stand_in_for_another(site: RecordedSite) -> None:
     first.write_bytes(json.dumps(forged, separators=(",", ":")).encode() + b"\n")
 
     expect_refusal(site, "archive", "merge", first, second, error=NotTrustedError)
+
+
+def test_shards_of_two_copies_do_not_make_one_whole(site: RecordedSite) -> None:
+    """A copy has the archive's id, and the same bundles; the half that was not read is damaged."""
+    archive, copy = site.top / "archive", site.top / "copy"
+    check(site, "--shard", "1/2", "--sign", site.key(), "-o", site.top / "1.json")
+    shutil.copytree(archive, copy)
+    ran = site.run(
+        *("archive", "check", copy, "--shard", "2/2", "--sign", site.key()),
+        *("-o", site.top / "2.json"),
+    )
+    assert ran.code == 0, ran.err
+    for path in find_packs(archive):
+        if find_number(pack_of(path), 2) == 2:
+            flip(path)
+    words = ("--archive", archive, "--sign", site.key())
+    results = (site.top / "1.json", site.top / "2.json")
+
+    ran = expect_refusal(site, "archive", "merge", *results, *words, error=ConflictError)
+
+    assert "the location of shard 2/2" in ran.json["error"]["message"]
+
+
+def test_packs_whose_manifest_could_not_be_read_are_not_taken_for_read(site: RecordedSite) -> None:
+    """Nobody knew of the pack when its bundle was damaged: no shard has read it."""
+    (manifest, *_) = sorted(site.top.glob("archive/bundles/*/manifest.msgpack"))
+    good = flip(manifest)
+    for number in (1, 2):
+        words = ("--shard", f"{number}/2", "--sign", site.key(), "-o", site.top / f"{number}.json")
+        check(site, *words, code=CorruptError.exit_code)
+    merged = site.run("archive", "merge", site.top / "1.json", site.top / "2.json", "--json")
+    assert (merged.json["problem_count"], len(merged.json["problems"])) == (1, 1)
+    manifest.write_bytes(good)
+
+    assert check(site, *OLDER) == 1
 
 
 def plant(site: RecordedSite) -> Path:

@@ -345,8 +345,8 @@ class _Check:
             except MissingError:
                 return None
             except (CorruptError, StorageError) as error:
-                problem = _report(layout.manifest_name(bundle), "manifests", error)
-                return digest, (), [problem] if is_ours else []
+                # In every shard: nobody knows which packs of it are in there, and none is read.
+                return digest, (), [_report(layout.manifest_name(bundle), "manifests", error)]
             if not is_ours:
                 return digest, manifest.packs, []
             check = BundleCheck(reader, raw, manifest, roots, self._now, self._with_stamps)

@@ -126,6 +126,7 @@ def _demand_same(first: ArchiveCheck, check: ArchiveCheck) -> None:
         )
     for what, ours, theirs in (
         ("archive", first.archive, check.archive),
+        ("location", first.location, check.location),
         ("state of the archive", first.state.hex(), check.state.hex()),
         ("number of bundles", first.bundles, check.bundles),
         ("sample", first.sample, check.sample),
@@ -146,7 +147,7 @@ def _merge(signed: Sequence[SignedCheck]) -> ArchiveCheck:
     failed = {test for one in checks for test in one.failed}
     warned = {test for one in checks for test in one.warned} - failed
     tests = [test for test in TESTS if test in {*made, *failed, *warned}]
-    problems = [problem for one in checks for problem in one.problems]
+    problems = {problem for one in checks for problem in one.problems}
     listed = list_problems(problems)
     unlisted = sum(one.problem_count - len(one.problems) for one in checks)
     return ArchiveCheck(

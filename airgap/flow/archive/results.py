@@ -14,7 +14,7 @@ from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.archive.choose_packs import EarlierChecks
 from airgap.flow.archive.side_by_side import read_side_by_side
-from airgap.format import check_files, limits
+from airgap.format import check_files, layout, limits
 from airgap.format.check_files import CHECKS, ID_NAME
 from airgap.format.root import Root
 from airgap.format.shard import Shard
@@ -157,7 +157,9 @@ def _add(earlier: EarlierChecks, depot: Depot, stored: StoredResult, shard: Shar
     if check.sampled is None:
         name = check_files.bundles_name(month, check.state)
         bundles = read_digests(depot, name, check.state, limits.DEPOT_BUNDLES)
-        earlier.add_whole(bundles, check.shard, check.began)
+        unread = {one.name for one in check.problems if one.test == "manifests"}
+        read = (one for one in bundles if layout.manifest_name(one.hex()) not in unread)
+        earlier.add_whole(read, check.shard, check.began)
         return
     name = check_files.packs_name(month, check.sampled)
     packs = read_digests(depot, name, check.sampled, limits.ARCHIVE_PACKS)
