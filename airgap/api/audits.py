@@ -10,6 +10,7 @@ from airgap.api.arguments import StrPath, as_paths
 from airgap.api.edge import edge
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
+from airgap.api.sealing import choose_identities
 from airgap.flow.audit.material import AuditFilter
 from airgap.flow.audit.use_case import AuditRequest, read_clock, run_audit
 from airgap.flow.location.connector import LOCAL, Connector
@@ -35,6 +36,7 @@ def audit(  # noqa: PLR0913  (options)
     item: str = "",
     person: str = "",
     now: datetime | None = None,
+    identities: Sequence[StrPath] = (),
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -57,6 +59,8 @@ def audit(  # noqa: PLR0913  (options)
         item: the tag or name that bundles must have; empty: any.
         person: who acted: a name of the root, a user, or digits of a key id; empty: anyone.
         now: the time of the report; None: this machine's clock.
+        identities: files, or descriptors as ``fd:N``, that open sealed bundles: the report then
+            names what is inside; default: ``AIRGAP_IDENTITY``.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
@@ -86,6 +90,7 @@ def audit(  # noqa: PLR0913  (options)
         fingerprints,
         wanted,
         None if evidence is None else Path(evidence),
+        choose_identities(identities),
     )
     shown = Connector(connector.credentials, connector.transfer, make_progress(progress))
     return cast("results.AuditDict", run_audit(request, shown).report)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import OutputPath, Result, location_options, reports
+from airgap.cli.output import OutputPath, Result, identity_option, location_options, reports
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     help="The time of the report; default: this machine's clock. The same inputs and the same time"
     " give the same report.",
 )
+@identity_option
 @reports
 @location_options
 def command(  # noqa: PLR0913  (one argument per option)
@@ -95,12 +96,14 @@ def command(  # noqa: PLR0913  (one argument per option)
     item: str,
     person: str,
     now: str | None,
+    identities: tuple[str, ...],
     connector: "Connector",
 ) -> Result:
     """Write a report of what moved, who vouched for it, and what proves it.
 
-    SRC are depots and .airgap files whose bundles are looked at; their packs are not read. Ledgers
-    and receipts are those of this machine, or those that --ledger and --receipts name. Exceptions
+    SRC are depots and .airgap files whose bundles are looked at; their packs are not read. Sealed
+    bundles are looked into with --identity; the report then names what is inside. Ledgers and
+    receipts are those of this machine, or those that --ledger and --receipts name. Exceptions
     come first. With --json, the report is printed as data, too. Exits with 12 if the evidence
     contradicts itself: the report is written all the same.
     """
@@ -128,6 +131,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         root_fingerprints,
         wanted,
         evidence,
+        identities,
     )
     done = run_audit(request, connector)
     is_sound = done.report["verdict"]["opinion"] != "contradiction"

@@ -139,6 +139,8 @@ class AuditSealDict(TypedDict):
     """The bundle id of the index."""
     recipients: int
     """How many."""
+    opened: bool
+    """Whether an identity opened it for the report."""
 
 
 class AuditEntryDict(TypedDict):
@@ -291,6 +293,8 @@ class AuditMediumDict(TypedDict):
     """How many."""
     sealed_to: NotRequired[int | None]
     """How many recipients."""
+    opened: NotRequired[bool]
+    """Whether an identity opened it for the report."""
     evidence: list[int]
     """Numbers of evidence."""
 

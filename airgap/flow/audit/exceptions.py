@@ -330,7 +330,7 @@ def _find_of_carried(material: AuditMaterial, movement: Movement) -> Iterator[Au
     carried = movement.carried
     if carried is None:
         return
-    manifest = (f"bundles/{carried.bundle}/manifest.msgpack",)
+    manifest = tuple(carried.manifests)
     for number, (result, reason) in carried.rules.items():
         if result == "no":
             statement = f"rule {number} of admission is broken by today's root: {reason}"

@@ -98,7 +98,7 @@ def join_movements(material: AuditMaterial) -> list[Movement]:
     for carried in material.bundles:
         bundle = sealed.get(carried.bundle, carried.bundle)
         movement = movements.setdefault(bundle, Movement(bundle))
-        if movement.carried is None or movement.carried.recipients is not None:
+        if movement.carried is None or movement.carried.is_closed:
             movement.carried = carried
     for receipt in material.receipts:
         if receipt.receipt is not None:

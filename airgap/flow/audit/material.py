@@ -173,7 +173,7 @@ class AuditedBundle:
     """Which volumes of how many, by their labels; empty: it has none."""
     items: Sequence[AuditedItem]
     recipients: int | None
-    """Of a sealed bundle: how many; what is inside was not looked into."""
+    """Of a sealed bundle: how many."""
     completes: str
     rules: Mapping[int, tuple[RuleResult, str]]
     """By the numbers of format §7.5: whether it holds today, and the reason."""
@@ -182,6 +182,19 @@ class AuditedBundle:
     stamps_unchecked: str
     """Why no stamp could be checked; empty: all were."""
     attachments: Sequence[str]
+    index: str = ""
+    """Of a bundle that was sealed, and opened: the bundle id of its index."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is sealed, and nobody looked inside."""
+        return self.recipients is not None and not self.index
+
+    @property
+    def manifests(self) -> Sequence[str]:
+        """The files of its manifest, and of the index around it, in the evidence."""
+        bundles = [self.bundle, self.index] if self.index else [self.bundle]
+        return [f"bundles/{bundle}/manifest.msgpack" for bundle in bundles]
 
     @property
     def is_admitted(self) -> bool:

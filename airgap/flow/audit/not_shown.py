@@ -79,9 +79,10 @@ def _list_of_bundles(movements: Sequence[Movement]) -> Iterator[str]:
             "The content of packs: manifests and signatures were checked, packs were not read."
             " `airgap verify`, or verify.py with the depot, reads every byte."
         )
-    sealed = sum(one.recipients is not None for one in carried)
+    sealed = sum(one.is_closed for one in carried)
     if sealed:
         yield (
             f"What is inside {count_text(sealed, 'sealed bundle')}: the encrypted parts were not"
             " looked into, and neither items, scans nor approvals inside were checked here."
+            " `airgap audit --identity` looks inside, with an identity that opens them."
         )

@@ -304,7 +304,7 @@ def _render_media(report: Report) -> Iterator[Content]:
                 f"{size_text(one['stored_size'])} in {count_text(one['packs'], 'pack')}",
                 "no"
                 if one["sealed_to"] is None
-                else f"to {count_text(one['sealed_to'], 'recipient')}; not looked into",
+                else _seal(one["sealed_to"], is_opened=one["opened"]),
                 _refs(one["evidence"]),
             ],
         )
@@ -567,12 +567,18 @@ def _number(movement: Report) -> str:
 
 def _items(movement: Report) -> Html:
     """Return the items of a bundle with sizes, digests and licences, as far as they were read."""
-    if movement["sealed"]:
-        recipients = count_text(movement["sealed"]["recipients"], "recipient")
-        return escape(f"sealed to {recipients}; not looked into")
+    seal = movement["sealed"]
+    if seal and not seal["opened"]:
+        return escape(f"sealed {_seal(seal['recipients'], is_opened=False)}")
     if movement["items"] is None:
         return escape("not read")
     return element("ul", *map(_item, movement["items"]), class_="plain")
+
+
+def _seal(recipients: int, *, is_opened: bool) -> str:
+    """Say to how many a bundle is sealed, and whether somebody looked into it."""
+    looked = "opened for this report" if is_opened else "not looked into"
+    return f"to {count_text(recipients, 'recipient')}; {looked}"
 
 
 def _item(item: Report) -> Html:

@@ -5,7 +5,7 @@ One bundle is in memory at a time: a manifest may have 128 MiB.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airgap.errors import AirgapError
 from airgap.flow.audit.evidence_files import EvidenceFiles
@@ -18,6 +18,7 @@ from airgap.flow.audit.material import (
 )
 from airgap.flow.audit.read_roots import read_travelling
 from airgap.flow.audit.stamps import describe_chains
+from airgap.flow.bundle.look_inside import look_inside
 from airgap.flow.bundle.open_bundle import Unverified, open_all, read_evidence
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.location.connector import Connector
@@ -32,6 +33,8 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import Key, Root, SignedRoot
 from airgap.printable import series_text
+from airgap.sealing.age_file import NoIdentityError
+from airgap.sealing.age_keys import AgeIdentity
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence, find_valid_signers
 from airgap.signing.trust import Verified
@@ -46,11 +49,21 @@ _PART = "not asked of a bundle that completes another"
 class BundleReading:
     """Reads bundles for a report, one after the other, and writes their evidence."""
 
-    def __init__(self, root: Verified[Root], now: int, files: EvidenceFiles) -> None:
-        """Take today's root, the time in seconds since 1970, and where evidence goes."""
+    def __init__(
+        self,
+        root: Verified[Root],
+        now: int,
+        files: EvidenceFiles,
+        identities: Sequence[AgeIdentity] = (),
+    ) -> None:
+        """Take today's root, the time in seconds since 1970, and where evidence goes.
+
+        ``identities`` open sealed bundles; what none of them opens is not looked into.
+        """
         self._root = root
         self._now = now
         self._files = files
+        self._identities = identities
         self.roots: list[SignedRoot] = []
         """The roots that travel with the bundles."""
         self.unreadable: list[tuple[str, str]] = []
@@ -66,11 +79,27 @@ class BundleReading:
         with open_all(location, connector) as (count, opened):
             for number in range(1, count + 1):
                 try:
-                    yield self._read_one(next(opened), location, connector)
+                    yield self._look_inside(next(opened), location, connector)
                 except AirgapError as error:
                     self.unreadable.append((f"{_name(location)}, bundle {number}", error.message))
                     if count == 1:
                         return
+
+    def _look_inside(
+        self, opened: Unverified, location: Location, connector: Connector
+    ) -> AuditedBundle:
+        """Read a bundle; if it is sealed and an identity opens it, also the one inside."""
+        outer = self._read_one(opened, location, connector)
+        if outer.recipients is None or not self._identities:
+            return outer
+        try:
+            inner = look_inside(opened, self._identities, self._root)
+        except NoIdentityError:  # the report says that it was not looked into
+            return outer
+        except AirgapError as error:
+            self.unreadable.append((f"{outer.source}, inside {outer.bundle[:16]}", error.message))
+            return outer
+        return _join_inner(outer, self._read_one(inner, location, connector))
 
     def _read_one(
         self, opened: Unverified, location: Location, connector: Connector
@@ -214,6 +243,27 @@ def read_bundles(
         for bundle in reading.read(location, connector):
             found.setdefault(bundle.bundle, bundle)
     return list(found.values())
+
+
+def _join_inner(outer: AuditedBundle, inner: AuditedBundle) -> AuditedBundle:
+    """Describe a bundle that was opened: what is inside, as it lies in the sealed one."""
+    rules = dict(inner.rules)
+    for number, (result, reason) in outer.rules.items():
+        if result == "no":
+            rules[number] = "no", f"of the sealed index: {reason}"
+    return replace(
+        inner,
+        index=outer.bundle,
+        recipients=outer.recipients,
+        stored_size=outer.stored_size,
+        packs=outer.packs,
+        volumes=outer.volumes,
+        rules=rules,
+        signatures=(*outer.signatures, *inner.signatures),
+        stamps=(*outer.stamps, *inner.stamps),
+        stamps_unchecked=outer.stamps_unchecked or inner.stamps_unchecked,
+        attachments=tuple(sorted({*outer.attachments, *inner.attachments})),
+    )
 
 
 def _judge_rules(

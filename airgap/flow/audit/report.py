@@ -193,12 +193,10 @@ class _ReportWriter:
             "partner": movement.partner,
             "root_version": decision.entry.root if decision else None,
             "items": _describe_items(movement),
-            "size": carried.size if carried and carried.recipients is None else None,
+            "size": carried.size if carried and not carried.is_closed else None,
             "labels": dict(carried.labels) if carried else {},
             "expires_at": _format(carried.expires_at) if carried else None,
-            "sealed": None
-            if carried is None or carried.recipients is None
-            else {"index": carried.bundle, "recipients": carried.recipients},
+            "sealed": _describe_seal(carried),
             "entries": [self._describe_step(step) for step in movement.steps],
             "receipts": [self._describe_receipt(one) for one in movement.receipts],
             "evidence": self._cite_manifest(carried),
@@ -319,6 +317,7 @@ class _ReportWriter:
             "stored_size": carried.stored_size,
             "packs": carried.packs,
             "sealed_to": carried.recipients,
+            "opened": bool(carried.index),
             "evidence": self._cite_manifest(carried),
         }
 
@@ -449,11 +448,7 @@ class _ReportWriter:
         return [] if number is None else [number]
 
     def _cite_manifest(self, carried: AuditedBundle | None) -> list[int]:
-        return (
-            []
-            if carried is None
-            else [self._cite_file(f"bundles/{carried.bundle}/manifest.msgpack")]
-        )
+        return [self._cite_file(file) for file in carried.manifests] if carried else []
 
     def _cite_file(self, file: str) -> int:
         if file.endswith("/manifest.msgpack"):
@@ -472,10 +467,18 @@ class _ReportWriter:
         return [self._citations.cite("a key: the SHA-256 of its DER form is its id", file, command)]
 
 
+def _describe_seal(carried: AuditedBundle | None) -> dict[str, Any] | None:
+    """Say how a bundle is sealed; None: it is not, or no location was read that has it."""
+    if carried is None or carried.recipients is None:
+        return None
+    index = carried.index or carried.bundle
+    return {"index": index, "recipients": carried.recipients, "opened": bool(carried.index)}
+
+
 def _describe_items(movement: Movement) -> list[dict[str, Any]] | None:
     """Return the items, by the manifest or else by a receipt; None: neither was read."""
     carried = movement.carried
-    if carried is not None and carried.recipients is None:
+    if carried is not None and not carried.is_closed:
         return [
             {
                 "kind": item.kind,

@@ -40,6 +40,7 @@ from airgap.flow.audit.report import make_report
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location, StandardInput
 from airgap.format import intoto, limits
+from airgap.sealing.identity_files import read_identities
 from airgap.times import format_time
 from airgap.version import __version__
 
@@ -63,6 +64,8 @@ class AuditRequest:
     fingerprints: Sequence[str] = ()
     wanted: AuditFilter = field(default_factory=AuditFilter)
     evidence: Path | None = None
+    identities: Sequence[str] = ()
+    """Files, or descriptors as ``fd:N``, that open sealed bundles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def _read_material(
     """Read everything; return it with the commands that check the roots, by fingerprint."""
     named = list(map(read_root_file, request.roots))
     today, own = choose_root(named, request.fingerprints)
-    reading = BundleReading(today, request.now, files)
+    reading = BundleReading(today, request.now, files, read_identities(request.identities))
     bundles = read_bundles(reading, request.sources, connector)
     roots = judge_roots(today, [own, *named, *reading.roots], request.fingerprints)
     commands = write_roots(roots, files)

@@ -2,8 +2,9 @@
 
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from airgap.format.root import RoleKeys
 from airgap.format.site_rules import Recipient, SiteRules, TimestampAuthority
 from tests.integration.audit.test_report import run_command
 from tests.support import stores
+from tests.support.archive_site import clock_at
 from tests.support.sides import Ran, Side
 from tests.support.signers import make_root, person, team, write_key, write_root
 from tests.support.stamp_authority import YEAR, StampAuthority
@@ -246,11 +248,33 @@ def test_a_single_proof_shows_one_entry(machines: Machines, tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_of_a_sealed_bundle_it_says_what_was_not_looked_into(
-    machines: Machines, tmp_path: Path
-) -> None:
-    words = ("key", "generate", "opener", "--seal", "--algorithm", "x25519", "--dir", tmp_path)
-    machines.run(machines.connected, *words)
+@dataclass(frozen=True)
+class SealedDepot:
+    """A machine that has exported a sealed bundle, and the identity that opens it."""
+
+    side: Side
+    depot: Path
+    identity: Path
+    root: tuple[str | Path, ...]
+
+    def audit(self, machines: Machines, source: Path, *words: str | Path) -> dict[str, Any]:
+        """Make a report, and check its evidence."""
+        evidence = source.with_name("evidence")
+        shutil.rmtree(evidence, ignore_errors=True)
+        page = source.with_name("r.html")
+        out = ("-o", page, "--evidence", evidence, "--now", "2100-01-01", "--json")
+        with clock_at("2100-01-01"):
+            report: dict[str, Any] = machines.run(self.side, "audit", source, *out, *words).json
+        done = run_command("sh check.sh", evidence)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return report
+
+
+@pytest.fixture
+def sealed(machines: Machines, tmp_path: Path) -> SealedDepot:
+    for name in ("opener", "stranger"):
+        words = ("key", "generate", name, "--seal", "--algorithm", "x25519", "--dir", tmp_path)
+        machines.run(machines.connected, *words)
     recipient = (tmp_path / "opener.recipient").read_text().split()[0]
     rules = replace(machines.root.rules, recipients=(Recipient(recipient, "ward", "site"),))
     root = replace(machines.root, rules=rules)
@@ -259,19 +283,61 @@ def test_of_a_sealed_bundle_it_says_what_was_not_looked_into(
     fingerprint = write_root(tmp_path / "root.msgpack", root, "ann")
     machines.run(side, "trust", "init", tmp_path / "root.msgpack", "--fingerprint", fingerprint)
     stores.add_model(side, "ranker:v1", {"w": b"secret" * 99})
-    export = ("export", "--model", "ranker:v1", "-o", tmp_path / "depot", "--seal")
+    export = ("export", "--model", "ranker:v1", "-o", tmp_path / "depot", "--seal", "--bom")
     machines.run(side, *export, "--audience", "ward", "--key", machines.key("bob"))
+    named = ("--root", tmp_path / "root.msgpack", "--fingerprint", fingerprint)
+    return SealedDepot(side, tmp_path / "depot", tmp_path / "opener.identity", named)
 
-    out = ("-o", tmp_path / "r.html", "--evidence", tmp_path / "evidence", "--json")
-    report = machines.run(side, "audit", tmp_path / "depot", *out).json
+
+def test_of_a_sealed_bundle_it_says_what_was_not_looked_into(
+    machines: Machines, sealed: SealedDepot, tmp_path: Path
+) -> None:
+    report = sealed.audit(machines, sealed.depot)
 
     (row,) = report["moved"]
-    assert row["sealed"]["recipients"] == 1
+    assert (row["sealed"]["recipients"], row["sealed"]["opened"]) == (1, False)
     assert row["sealed"]["index"] != row["bundle"]  # joined by the entry `sealed`
     assert row["items"] is None
     assert any("1 sealed bundle" in sentence for sentence in report["not_shown"])
     results = report["rules"]["bundles"][0]["results"]
     assert results["8"]["result"] == "not checked"
     assert b"ranker" not in (tmp_path / "r.html").read_bytes()
-    done = run_command("sh check.sh", tmp_path / "evidence")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert sealed.audit(machines, sealed.depot, "--identity", tmp_path / "stranger.identity") == (
+        report
+    )
+
+
+def test_an_auditor_with_an_identity_sees_what_is_inside(
+    machines: Machines, sealed: SealedDepot, tmp_path: Path
+) -> None:
+    closed = sealed.audit(machines, sealed.depot)
+    report = sealed.audit(machines, sealed.depot, "--identity", sealed.identity)
+
+    (row,) = report["moved"]
+    assert (row["bundle"], row["sealed"]["opened"]) == (closed["moved"][0]["bundle"], True)
+    assert row["sealed"]["index"] == closed["moved"][0]["sealed"]["index"]
+    assert [(item["tag"], item["licences"]) for item in row["items"]] == [("ranker:v1", [])]
+    (rules,) = report["rules"]["bundles"]
+    assert rules["results"]["8"]["result"] == "yes"
+    files = {tmp_path / "evidence" / one["file"] for one in report["evidence"] if one["file"]}
+    for bundle in (row["bundle"], row["sealed"]["index"]):  # both have their builder's signature
+        assert tmp_path / f"evidence/bundles/{bundle}/manifest.msgpack" in files
+        assert list((tmp_path / "evidence/bundles" / bundle).glob("builder.*.dsse"))
+    assert len(rules["signatures"]) == 2
+    assert not any("sealed bundle" in sentence for sentence in report["not_shown"])
+    assert b"opened for this report" in (tmp_path / "r.html").read_bytes()
+    (medium,) = report["media"]
+    assert (medium["opened"], medium["packs"]) == (True, closed["media"][0]["packs"])
+
+
+def test_a_sealed_file_is_joined_with_what_is_inside_without_a_ledger(
+    machines: Machines, sealed: SealedDepot, tmp_path: Path
+) -> None:
+    machines.run(sealed.side, "copy", sealed.depot, tmp_path / "sealed.airgap")
+    laptop = replace(sealed, side=Side(tmp_path / "laptop"))
+    laptop.side.top.mkdir()
+    words = (*sealed.root, "--identity", sealed.identity)
+    report = laptop.audit(machines, tmp_path / "sealed.airgap", *words)
+    (row,) = report["moved"]
+    assert [item["tag"] for item in row["items"]] == ["ranker:v1"]
+    assert row["sealed"]["index"] != row["bundle"]
