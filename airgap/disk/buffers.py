@@ -14,7 +14,7 @@ class BufferPool:
     """
 
     def __init__(self, most: int) -> None:
-        """Begin with an empty pool; each buffer will filled ``most`` bytes."""
+        """Begin with an empty pool, of which nobody will want more than ``most`` bytes at once."""
         self._most = most
         self._free: list[bytearray] = []
 
@@ -23,7 +23,7 @@ class BufferPool:
 
         ``read_into`` fills the beginning of a view and returns the number of bytes; 0 at the end.
         """
-        buffer = self._free.pop() if self._free else bytearray(self._most)
+        buffer = self._take(size)
         filled, view = 0, memoryview(buffer)[:size]
         try:
             while filled < size and (count := read_into(view[filled:])):
@@ -37,3 +37,10 @@ class BufferPool:
         """Return a buffer to the pool; it must not be used any more. Other bytes are ignored."""
         if isinstance(data, memoryview) and isinstance(data.obj, bytearray):
             self._free.append(data.obj)
+
+    def _take(self, size: int) -> bytearray:
+        """Return a free buffer, or a new one: of full size, unless much less is wanted."""
+        buffer = self._free.pop() if self._free else bytearray()
+        if len(buffer) >= size:
+            return buffer
+        return bytearray(size if 2 * size < self._most else self._most)

@@ -38,6 +38,15 @@ def test_what_was_given_back_is_used_again() -> None:
     assert second.obj is first.obj
 
 
+def test_a_few_bytes_do_not_take_the_memory_of_a_whole_pack() -> None:
+    memory = BufferPool(64 * 2**20)
+    few = memory.fill(4, io.BytesIO(b"aaaa").readinto)
+    assert memoryview(few.obj).nbytes == 4
+    memory.give_back(few)
+
+    assert bytes(memory.fill(6, io.BytesIO(b"bbbbbb").readinto)) == b"bbbbbb"
+
+
 def test_an_error_gives_it_back() -> None:
     memory = BufferPool(4)
     seen: list[object] = []
