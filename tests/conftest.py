@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -216,6 +216,22 @@ def archive(small: Side, _exported: Path, tmp_path: Path) -> Path:
     """The same bundle as ``depot``, as a single file."""
     del small
     return Path(shutil.copyfile(_exported / "shop.airgap", tmp_path / "shop.airgap"))
+
+
+@pytest.fixture
+def stock_archive(_exported: Path, site: Site, tmp_path: Path) -> Callable[[str], Path]:
+    """Bring ``shop:v1`` as an archive for stock BentoML, in any form. It is exported once."""
+
+    def bring(form: str) -> Path:
+        made = _exported / form / f"shop.{form}"
+        if not made.exists():
+            made.parent.mkdir()
+            side = Side(_exported / "connected")
+            ran = side.run("export", "shop:v1", "-o", made, "--key", site.key())
+            assert ran.code == 0, ran.err
+        return shutil.copytree(made.parent, tmp_path, dirs_exist_ok=True) / made.name
+
+    return bring
 
 
 @pytest.fixture(scope="session")

@@ -46,20 +46,14 @@ def stranger(connected: Side) -> Side:
     return connected
 
 
-def export(small: Side, site: Site, output: Path) -> Path:
-    ran = small.run("export", "shop:v1", "-o", output, "--key", site.key())
-    assert ran.code == 0, ran.err
-    return output
+@pytest.fixture
+def tar(stock_archive: Callable[[str], Path]) -> Path:
+    return stock_archive("tar")
 
 
 @pytest.fixture
-def tar(small: Side, site: Site, tmp_path: Path) -> Path:
-    return export(small, site, tmp_path / "shop.tar")
-
-
-@pytest.fixture
-def zipped(small: Side, site: Site, tmp_path: Path) -> Path:
-    return export(small, site, tmp_path / "shop.zip")
+def zipped(stock_archive: Callable[[str], Path]) -> Path:
+    return stock_archive("zip")
 
 
 def members_of(path: Path) -> TarMembers:
@@ -210,11 +204,10 @@ def test_a_changed_archive_is_refused(
     form: str,
     change: Callable[[TarMembers], TarMembers],
     tar: Path,
-    small: Side,
-    site: Site,
+    stock_archive: Callable[[str], Path],
     ready: Side,
 ) -> None:
-    target = export(small, site, tar.with_name(f"changed.{form}"))
+    target = stock_archive(form)
     target.write_bytes(PACKERS[form](packed(change(members_of(tar)))))
 
     refusals.expect_refusal(ready, "import", target, error=CorruptError)
@@ -222,9 +215,9 @@ def test_a_changed_archive_is_refused(
 
 @pytest.mark.parametrize("form", PACKERS)
 def test_an_archive_that_another_tool_packed_again_is_accepted(
-    form: str, tar: Path, small: Side, site: Site, ready: Side
+    form: str, tar: Path, stock_archive: Callable[[str], Path], ready: Side
 ) -> None:
-    target = export(small, site, tar.with_name(f"again.{form}"))
+    target = stock_archive(form)
     renamed = members_of(tar)
     for one, _ in renamed:
         one.name, one.mtime, one.uname, one.mode = f"./{one.name}", 12345.5, "somebody", 0o600
@@ -236,9 +229,9 @@ def test_an_archive_that_another_tool_packed_again_is_accepted(
 
 @pytest.mark.parametrize("form", PACKERS)
 def test_nothing_may_follow_the_end(
-    form: str, tar: Path, small: Side, site: Site, ready: Side
+    form: str, stock_archive: Callable[[str], Path], ready: Side
 ) -> None:
-    target = export(small, site, tar.with_name(f"longer.{form}"))
+    target = stock_archive(form)
     target.write_bytes(target.read_bytes() + PACKERS[form](b"more"))
 
     refusals.expect_refusal(ready, "verify", target, error=CorruptError)
@@ -246,9 +239,9 @@ def test_nothing_may_follow_the_end(
 
 @pytest.mark.parametrize("form", PACKERS)
 def test_a_second_archive_after_the_end_is_refused(
-    form: str, tar: Path, small: Side, site: Site, ready: Side
+    form: str, tar: Path, stock_archive: Callable[[str], Path], ready: Side
 ) -> None:
-    target = export(small, site, tar.with_name(f"twice.{form}"))
+    target = stock_archive(form)
     target.write_bytes(PACKERS[form](tar.read_bytes() + tar.read_bytes()))
 
     refusals.expect_refusal(ready, "verify", target, error=CorruptError)
@@ -256,9 +249,9 @@ def test_a_second_archive_after_the_end_is_refused(
 
 @pytest.mark.parametrize("form", ["tar.gz", "tar.xz", "tar.bz2"])
 def test_a_bomb_after_the_end_is_not_unpacked(
-    form: str, tar: Path, small: Side, site: Site, ready: Side
+    form: str, tar: Path, stock_archive: Callable[[str], Path], ready: Side
 ) -> None:
-    target = export(small, site, tar.with_name(f"bomb.{form}"))
+    target = stock_archive(form)
     target.write_bytes(PACKERS[form](tar.read_bytes() + bytes(ZEROS)))
     assert target.stat().st_size < 1_000_000
 
@@ -267,9 +260,9 @@ def test_a_bomb_after_the_end_is_not_unpacked(
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz", "tar.xz", "tar.bz2", "zip", "bento"])
 def test_an_archive_that_is_cut_off_is_refused(
-    form: str, small: Side, site: Site, tmp_path: Path, ready: Side
+    form: str, stock_archive: Callable[[str], Path], ready: Side
 ) -> None:
-    target = export(small, site, tmp_path / f"cut.{form}")
+    target = stock_archive(form)
     whole = target.read_bytes()
 
     for keep in (0, 1, 511, 512, 513, len(whole) // 2, len(whole) - 1):
@@ -279,18 +272,18 @@ def test_an_archive_that_is_cut_off_is_refused(
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz", "tar.xz", "tar.bz2", "zip"])
 def test_what_is_no_archive_is_refused(
-    form: str, small: Side, site: Site, tmp_path: Path, ready: Side
+    form: str, stock_archive: Callable[[str], Path], ready: Side
 ) -> None:
-    target = export(small, site, tmp_path / f"other.{form}")
+    target = stock_archive(form)
     target.write_bytes(stores.noise(3000))
 
     refusals.expect_refusal(ready, "import", target, error=CorruptError)
 
 
 def test_xz_that_wants_much_memory_is_refused(
-    tar: Path, small: Side, site: Site, ready: Side
+    tar: Path, stock_archive: Callable[[str], Path], ready: Side
 ) -> None:
-    target = export(small, site, tar.with_name("greedy.tar.xz"))
+    target = stock_archive("tar.xz")
     greedy = [{"id": lzma.FILTER_LZMA2, "dict_size": 2 * limits.XZ_MEMORY_BYTES}]
     packer = lzma.LZMACompressor(lzma.FORMAT_XZ, filters=greedy)
     target.write_bytes(packer.compress(tar.read_bytes()) + packer.flush())

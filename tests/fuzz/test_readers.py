@@ -31,8 +31,8 @@ def test_a_byte_changed_or_left_out_is_refused_or_read_as_it_would_be_written(na
     for seed in READERS[name].seeds():
         for at in range(min(len(seed), HEAD)):
             changed = (b"", bytes([seed[at] ^ 1]), bytes([seed[at] ^ 0x80]), b"\0", b"\xff")
-            for turn in (at, at + 2):  # the slow test below takes them all
-                accepts(name, seed[:at] + changed[turn % len(changed)] + seed[at + 1 :])
+            one = changed[at % len(changed)]  # the slow test below takes them all
+            accepts(name, seed[:at] + one + seed[at + 1 :])
 
 
 @pytest.mark.slow

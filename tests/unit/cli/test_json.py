@@ -57,6 +57,14 @@ EVERY: Final = tuple(
     if name not in ("demo", "kit", "prove", "rehearse")
     for below in BELOW.get(name, ("",))
 )
+MADE: Final = {
+    "image": "image_lines",
+    "ledger": "ledger_lines",
+    "receipt": "receipt_lines",
+    "seal": "seal_lines",
+    "unseal": "seal_lines",
+}
+"""Groups of commands, and the fixture that makes what they need."""
 ANSWERS: Final = {
     *(
         "list",
@@ -180,18 +188,15 @@ def lines(
     site: Site,
     depot: Path,
     archive: Path,
-    image_lines: dict[str, list[str | Path]],
-    seal_lines: dict[str, list[str | Path]],
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> dict[str, list[str | Path]]:
     """A command line of each command that succeeds on a side with ``shop`` that trusts ``site``.
 
-    What takes a ledger or receipts is made for those who need it.
+    Images, sealed bundles, ledgers and receipts are made for those who need them.
     """
-    group = request.node.callspec.params["words"][0]
-    if group in ("ledger", "receipt"):
-        made: dict[str, list[str | Path]] = request.getfixturevalue(f"{group}_lines")
+    if fixture := MADE.get(request.node.callspec.params["words"][0]):
+        made: dict[str, list[str | Path]] = request.getfixturevalue(fixture)
         return made
     assert small.run("remote", "add", "vendor", "sftp://host/x").code == 0
     environments.install(small, environments.wheelhouse(requirements=None))
@@ -265,8 +270,6 @@ def lines(
         "env list": [environment],
         "env run": [environment, "--dry-run"],
         "env remove": [environment],
-        **image_lines,
-        **seal_lines,
         "log": [],
         "check": [],
         "remove": ["shop:v1", "--yes"],
