@@ -156,14 +156,11 @@ def add_bundles(request: AddRequest, connector: Connector) -> list[AddedBundle]:
         NotTrustedError: a bundle is not signed as the root demands.
         MissingError: there is no bundle, a pack, a base or a findings file is missing.
         CorruptError: something is damaged.
-        UsageError: standard input cannot be read twice, or there is no such class.
+        UsageError: standard input cannot be read twice, volumes cannot be added to a server, or
+            there is no such class.
         StorageError, TransportError: a location cannot be read or written.
     """
-    if any(isinstance(source, StandardInput) for source in request.sources):
-        raise UsageError(
-            "Standard input is gone once it is read, and an archive reads a bundle twice.",
-            "Write it to a file first, and name that.",
-        )
+    _refuse_sources(request)
     policy = admission.load((), None, request.identities)
     chosen = choose_class(request.policy, request.class_name)
     demand_named_policy(policy.root.value, request.policy)
@@ -179,6 +176,21 @@ def add_bundles(request: AddRequest, connector: Connector) -> list[AddedBundle]:
         added = [_add(work, bundle, is_first=bundle == bundles[0]) for bundle in bundles]
         lock_bundles(depot, {one.bundle for one in added})  # also in the run after one that died
         return added
+
+
+def _refuse_sources(request: AddRequest) -> None:
+    """Refuse what cannot be added, before anything is read. Raises UsageError."""
+    if any(isinstance(source, StandardInput) for source in request.sources):
+        raise UsageError(
+            "Standard input is gone once it is read, and an archive reads a bundle twice.",
+            "Write it to a file first, and name that.",
+        )
+    if len(request.sources) > 1 and not isinstance(request.archive, LocalDepot):
+        raise UsageError(
+            f"{request.archive} is on a server, and {len(request.sources)} volumes of a bundle can"
+            " only be added to an archive in a folder. Nothing was read.",
+            "Join them into a depot, `airgap join VOLUMES -o DEPOT`, and add that depot.",
+        )
 
 
 def _list_bundles(work: _Work) -> list[str]:
@@ -346,12 +358,7 @@ def _copy(work: _Work, bundle: str) -> None:
     if not request.sources:
         return
     target = replace(request.archive, bundle="")
-    if len(request.sources) > 1:
-        if not isinstance(target, LocalDepot):
-            raise UsageError(
-                f"Volumes cannot be added to {target}, which is on a server.",
-                "Combine them with `airgap join` first, and add the depot.",
-            )
+    if isinstance(target, LocalDepot) and len(request.sources) > 1:
         join(request.sources, target.path, progress)
         return
     with open_unverified(_name_source(work, bundle), work.connector) as opened:

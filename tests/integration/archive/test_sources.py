@@ -140,6 +140,17 @@ def test_volumes_and_single_files_are_added(vault: ArchiveSite, tmp_path: Path) 
     )
 
 
+def test_volumes_do_not_go_to_a_server_and_nothing_is_read(
+    vault: ArchiveSite, tmp_path: Path
+) -> None:
+    folders = (tmp_path / "volume-1", tmp_path / "volume-2")  # neither is there
+    words = ("archive", "add", *folders, "sftp://vault.example/archive", "--class", "logs")
+    keys = ("--policy", vault.policy, "--key", vault.key("ray"))
+    ran = expect_refusal(vault.side, *words, *keys, error=UsageError)
+    assert "2 volumes" in ran.json["error"]["message"]
+    assert "airgap join" in ran.json["error"]["hint"]
+
+
 def test_files_that_a_person_gives_are_kept(vault: ArchiveSite, tmp_path: Path) -> None:
     folder = tmp_path / "proof"
     folder.mkdir()
