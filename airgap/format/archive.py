@@ -36,6 +36,7 @@ __all__ = [
     "is_evidence_name",
     "is_named_by",
     "parse_evidence_file",
+    "parse_policy_file",
     "parse_record_name",
     "policy_name",
     "record_id",
@@ -133,11 +134,12 @@ def parse_evidence_file(file: str) -> str | None:
 
 
 def is_named_by(name: str, raw: bytes) -> bool:
-    """Tell whether a file below ``archive`` is what its name says: a record, or of evidence."""
+    """Tell whether a file below ``archive`` is what its name says: a record, policy or evidence."""
     file = name.rpartition("/")[2]
-    parsed = parse_record_name(file)
     sha256 = hashlib.sha256(raw).hexdigest()
-    return parsed[1] == sha256 if parsed else file.startswith(f"{sha256[:_DIGITS]}.")
+    parsed, policy = parse_record_name(file), parse_policy_file(file)
+    named = parsed[1] if parsed else policy
+    return named == sha256 if named else file.startswith(f"{sha256[:_DIGITS]}.")
 
 
 def is_evidence_name(name: str) -> bool:
@@ -148,6 +150,12 @@ def is_evidence_name(name: str) -> bool:
 def policy_name(sha256: str) -> str:
     """Name a policy within its depot."""
     return f"{POLICY}/{sha256}.toml"
+
+
+def parse_policy_file(file: str) -> str | None:
+    """Return the SHA-256 in the file name of a policy; None for another name."""
+    sha256 = file.removesuffix(".toml")
+    return sha256 if sha256 != file and names.is_bundle_id(sha256) else None
 
 
 def software_name(name: str, raw: bytes) -> str:

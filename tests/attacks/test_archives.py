@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import CorruptError, PolicyError
-from airgap.format.archive import ArchivedTerms, ArchiveRecord, decode_record
+from airgap.format.archive import ArchivedTerms, ArchiveRecord, EvidenceFile, decode_record
 from airgap.format.intoto import decode_envelope
 from airgap.format.shard import find_number
 from airgap.times import format_time
@@ -104,7 +104,8 @@ def test_an_old_release_does_not_let_go_what_was_archived_again(
     site: ArchiveSite, bundle: str
 ) -> None:
     site.plant(_forge(site, bundle), "dan", "eve")
-    assert site.add(site.archive).json["bundles"][0]["new"] is True
+    with clock_at(LATER):
+        assert site.add(site.archive).json["bundles"][0]["new"] is True
     _expect_kept(site, bundle, "does not follow")
 
 
@@ -136,6 +137,51 @@ def test_a_record_that_was_removed_is_missed_by_the_ledger(site: ArchiveSite, bu
     _expect_kept(site, bundle, "records may have been removed")
     shutil.rmtree(site.archive / "archive/evidence")
     _expect_kept(site, bundle, "ledger says")
+
+
+def test_a_strangers_record_does_not_stand_in_for_the_sites_own(
+    site: ArchiveSite, bundle: str
+) -> None:
+    """It says what the next `add` would say, but for the end: that was yesterday."""
+    (path,) = site.list_records()
+    own = decode_record(_payload(path))
+    assert own.terms is not None
+    path.unlink()
+    shutil.rmtree(site.side.state / "ledgers")
+    ghost = EvidenceFile("ledger.exporting.9.msgpack", "0" * 64, 1)
+    evidence = tuple(sorted((*own.terms.evidence, ghost)))
+    terms = replace(own.terms, keep_until="2026-01-01T00:00:00Z", evidence=evidence)
+    site.plant(replace(own, terms=terms), "mal")
+
+    ran = site.add(site.archive, name="logs")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["bundles"][0]["new"] is True
+    assert ran.json["bundles"][0]["keep_until"] >= own.terms.keep_until
+    shown = site.show(bundle)
+    assert sorted(len(record["signed_by"]) for record in shown["records"]) == [0, 1]
+    new = max(map(site.read_record, site.list_records()), key=lambda record: record["keepUntil"])
+    assert ghost.name not in {file["name"] for file in new["evidence"]}
+
+
+@pytest.mark.parametrize("known", ["the ledger", "a record"])
+def test_a_clock_that_was_set_back_gives_no_early_end(site: ArchiveSite, known: str) -> None:
+    first, second = site.export("v1"), site.export("v2")
+    with clock_at(LATER):
+        assert site.add(first, site.archive).code == 0
+    if known == "a record":
+        shutil.rmtree(site.side.state / "ledgers")
+    words = ("--class", "logs", "--policy", site.policy, "--key", site.key("ray"))
+    ran = expect_refusal(
+        site.side, "archive", "add", second, site.archive, *words, error=PolicyError
+    )
+    assert "let go too early" in ran.json["error"]["message"]
+    for path in site.list_records():  # what a stranger dates says nothing
+        path.unlink()
+    held = ArchiveRecord("held", "ab" * 32, "ward", "2039-12-31T00:00:00Z", reason="x")
+    site.plant(held, "mal")
+    shutil.rmtree(site.side.state / "ledgers", ignore_errors=True)
+    assert site.add(second, site.archive).code == 0
 
 
 def _add_difference(site: ArchiveSite) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from airgap.errors import CorruptError, MissingError, PolicyError, UsageError
 from airgap.flow import pipeline
 from airgap.flow.admission import policy as admission
 from airgap.flow.admission.policy import Admission, AdmissionPolicy
+from airgap.flow.archive.clock import refuse_early_clock
 from airgap.flow.archive.evidence import (
     BILL,
     gather_evidence,
@@ -68,6 +69,7 @@ from airgap.format.archive import (
     find_heads,
     is_named_by,
     parse_evidence_file,
+    parse_policy_file,
     policy_name,
 )
 from airgap.format.archive_policy import ArchivePolicy, RetentionClass
@@ -75,6 +77,7 @@ from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.printable import count_text
 from airgap.signing import trust
+from airgap.signing.records import count_record_signers
 from airgap.signing.signer import Signer
 from airgap.times import format_time
 
@@ -151,8 +154,8 @@ def add_bundles(request: AddRequest, connector: Connector) -> list[AddedBundle]:
 
     Raises:
         ConfigurationError: this machine trusts nobody, or the key is not one that may sign.
-        PolicyError: the root names another policy; a bundle is refused; or a sealed bundle may
-            have no escrow.
+        PolicyError: the root names another policy; a bundle is refused; a sealed bundle may have
+            no escrow; or the clock is before what is known here.
         NotTrustedError: a bundle is not signed as the root demands.
         MissingError: there is no bundle, a pack, a base or a findings file is missing.
         CorruptError: something is damaged.
@@ -169,6 +172,7 @@ def add_bundles(request: AddRequest, connector: Connector) -> list[AddedBundle]:
     with open_depot(replace(request.archive, bundle=""), connector) as depot:
         records, standings = read_standings(depot)
         records.require_intact(depot.location)
+        refuse_early_clock(records, policy.root.value, policy.now)
         bases = {one.bundle for one in standings.values() if one.is_kept and one.own_end}
         others = _list_other_records(request, connector)
         work = _Work(request, connector, depot, chosen, policy, given, records, others, bases)
@@ -215,6 +219,7 @@ def _add(work: _Work, bundle: str, *, is_first: bool) -> AddedBundle:
     place_named(work.depot, policy_name(work.request.policy.sha256), work.request.policy.raw)
     if is_first:
         place_software(work.depot, work.connector.progress)
+        _carry_policies(work)
     _carry_records(work, bundle)
     added = _record(work, bundle, sound)
     work.bases.add(bundle)
@@ -394,6 +399,18 @@ def _carry_records(work: _Work, bundle: str) -> None:
             _carry_file(other, work.depot, f"{archive.RECORDS}/{file}", limits.RECORD_FILE_BYTES)
 
 
+def _carry_policies(work: _Work) -> None:
+    """Take along the policies that records of another archive name. Raises as above."""
+    source = work.request.sources[0] if work.others else None
+    if not isinstance(source, LocalDepot | RemoteDepot):
+        return
+    with open_depot(replace(source, bundle=""), work.connector) as other:
+        for file in other.transport.list(archive.POLICY, limits.FOLDER_NAMES):
+            if parse_policy_file(file):
+                name = f"{archive.POLICY}/{file}"
+                _carry_file(other, work.depot, name, limits.ARCHIVE_POLICY_BYTES)
+
+
 def _carry_file(source: Depot, target: Depot, name: str, limit: int) -> None:
     """Copy a file that is named by its content."""
     raw = source.read(name, max(limit, limits.MANIFEST_BYTES))
@@ -424,7 +441,11 @@ def _record(work: _Work, bundle: str, sound: _Sound) -> AddedBundle:
     """Gather and store the evidence; write the record, unless an equal one is there."""
     terms, request = sound.terms, work.request
     stored = _find_records(work, bundle)
-    earlier = [one for one in stored if one.record.terms is not None]
+    earlier = [
+        one  # what a stranger wrote keeps the bundle as well, and stands in for nothing
+        for one in stored
+        if one.record.terms and any(count_record_signers(one.envelopes, work.root).values())
+    ]
     known = [file for one in earlier if one.record.terms for file in one.record.terms.evidence]
     given = list(work.given)
     with open_unverified(replace(request.archive, bundle=bundle), work.connector) as opened:

@@ -1,9 +1,8 @@
 """Lifts holds, and lets bundles of an archive go: signed by approvers, k of n (format §35.6)."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +17,12 @@ from airgap.errors import (
     NotTrustedError,
     PolicyError,
 )
-from airgap.flow.admission.history import Side
 from airgap.flow.admission.policy import require_root
+from airgap.flow.archive.clock import refuse_late_clock
 from airgap.flow.archive.hold import NamedBundle, demand_reason, open_named, read_now
 from airgap.flow.archive.record import find_by, publish_record
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation
-from airgap.flow.retention.own_ledger import read_last_time
 from airgap.flow.retention.records import ArchiveRecords, StoredRecord
 from airgap.flow.retention.standing import find_standings
 from airgap.format import intoto, limits
@@ -34,7 +32,6 @@ from airgap.format.root import Root
 from airgap.signing.records import (
     add_record_signature,
     choose_release_role,
-    count_record_signers,
     find_record_signers,
     read_record_envelope,
     sign_record,
@@ -54,10 +51,7 @@ __all__ = [
 
 SUFFIX: Final = ".release.json"
 _CLOCKS_DIFFER: Final = 86_400
-_LONG_SILENCE: Final = 366 * 86_400
-"""How far the clock may be after everything that is known, in seconds (format §35.6)."""
 _HOLD_DIGITS: Final = 8
-_SIDES: Final[tuple[Side, ...]] = ("importing", "exporting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +111,7 @@ def release(request: ReleaseRequest, connector: Connector) -> SignedRelease:
     demand_reason(request.reason)
     with open_named(request.archive, connector) as named:
         now = read_now()
-        _demand_clock(named.records, root, now, request.today)
+        refuse_late_clock(named.records, root, now, request.today)
         hold = _find_hold(named, request.hold) if request.hold else None
         record = ArchiveRecord(
             "released",
@@ -303,46 +297,3 @@ def _demand_counting(
             f"The release of bundle {record.bundle} does not count: {why}.",
             "Make another one: `airgap archive release ARCHIVE#ID`. Nothing was written.",
         )
-
-
-def _demand_clock(records: ArchiveRecords, root: Root, now: int, today: date | None) -> None:
-    """Refuse a clock that is far after everything that is known, unless a person says the day.
-
-    Raises:
-        PolicyError: it is, and nobody says so, or says another day.
-    """
-    known = _find_known_time(records, root, now)
-    day = datetime.fromisoformat(format_time(now)).date()
-    if today is not None and abs(today - day) > timedelta(days=1):
-        raise PolicyError(
-            f"The clock says {day}, and you say {today}.", "Set the clock. Nothing was written."
-        )
-    if now - known > _LONG_SILENCE and today is None:
-        raise PolicyError(
-            f"The clock says {day}, and the last that this machine and the archive know of is from"
-            f" {format_time(known)}: the clock may have been set forward.",
-            f"If it is right, say so with --today {day}. Nothing was written.",
-        )
-
-
-def _find_known_time(records: ArchiveRecords, root: Root, now: int) -> int:
-    """Return the latest time that is known to have come, in seconds since 1970.
-
-    A record counts if a key of the root has signed it: anybody who can write can date a file.
-    """
-    known = max(_list_own_times(root))
-    if now - known <= _LONG_SILENCE:
-        return known
-    every = [one for stored in records.bundles.values() for one in stored]
-    for one in sorted(every, key=lambda stored: stored.record.time, reverse=True):
-        if any(count_record_signers(one.envelopes, root).values()):
-            at = int(datetime.fromisoformat(one.record.time).timestamp())
-            return max(known, min(at, now))
-    return known
-
-
-def _list_own_times(root: Root) -> Iterator[int]:
-    """Yield when the root was made, and the times of the last entries of this machine's ledgers."""
-    yield root.created_at or 0
-    for side in _SIDES:
-        yield read_last_time(root.site, side) or 0

@@ -92,6 +92,22 @@ def test_records_and_evidence_of_another_archive_are_taken_along(
     expect_refusal(vault.side, "delete", f"{copy.archive}#{bundle}", "--yes", error=PolicyError)
 
 
+def test_the_policies_of_another_archive_are_taken_along(
+    vault: ArchiveSite, tmp_path: Path
+) -> None:
+    """Its records name them: without them, no check of the second archive could pass."""
+    vault.add_whole(vault.export("v1"), vault.archive)
+    longer = replace(vault, top=tmp_path / "second")
+    longer.top.mkdir()
+    longer.policy.write_text(POLICY.replace("10y", "12y"))
+    words = ("--class", "high-risk", "--policy", longer.policy, "--key", vault.key("ray"))
+    added = vault.run("add", vault.archive, longer.archive, *words)
+    assert added.code == 0, added.err
+    assert len(list((longer.archive / "archive/policy").iterdir())) == 2
+    checked = vault.run("check", longer.archive)
+    assert checked.code == 0, checked.out
+
+
 def test_each_record_that_is_taken_along_is_read_once(
     vault: ArchiveSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
