@@ -66,7 +66,11 @@ def map_in_order(
     """
     under_way: deque[Task[B] | _Done[B]] = deque()
     for thing in things:
-        under_way.append(_Done(work(thing)) if quick(thing) else pool.submit(work, thing))
+        is_quick = quick(thing)
+        if is_quick and not under_way:
+            yield work(thing)
+            continue
+        under_way.append(_Done(work(thing)) if is_quick else pool.submit(work, thing))
         del thing  # a pack is large: the caller that takes the result decides how long it lives
         if len(under_way) >= most:
             yield under_way.popleft().result()
@@ -103,10 +107,17 @@ class SerialExecutor:
         while len(self._under_way) > self._lag:
             self._under_way.popleft().result()
 
+    def wait(self) -> bool:
+        """Wait for the oldest task that is not known to be done; False if there is none."""
+        if self._under_way:
+            self._under_way.popleft().result()
+            return True
+        return False
+
     def drain(self) -> None:
         """Wait until all is done."""
-        while self._under_way:
-            self._under_way.popleft().result()
+        while self.wait():
+            pass
 
 
 @contextmanager

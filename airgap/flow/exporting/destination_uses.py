@@ -129,7 +129,7 @@ def _make_use(step: str, folder: Path, forecast: Forecast, size: int, block: int
         return DiskUse(step, folder, size)
     most = size - sum(pack.size for pack in forecast.new) + forecast.most
     most += forecast.manifest_most - forecast.manifest
-    most += (forecast.most // limits.PACK_TARGET_BYTES + 1) * block
+    most += (forecast.most // limits.PACK_TARGET_BYTES + forecast.rows) * block
     return DiskUse(step, folder, size, most)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
-from itertools import pairwise
+from itertools import pairwise, repeat
 from math import sqrt
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from airgap.flow.exporting.samples import (
 )
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.stored_packs import StoredPacks
+from airgap.flow.exporting.turns import count_rows
 from airgap.flow.exporting.write_bundle import (
     NUMBERS_BYTES,
     BundleOptions,
@@ -69,6 +70,8 @@ class Forecast:
     manifest_most: int
     """What the manifest cannot exceed: a single file leaves that much room for it."""
     is_exact: bool
+    rows: int = 1
+    """How many packs may end before they are full (format §12)."""
 
     @property
     def size(self) -> int:
@@ -149,15 +152,17 @@ def _estimate(
     most = measure_limit(extents)
     size = min(most, int(_bound([share.stored for share in shares]) * data))
     new = min(most, int(_bound([share.written for share in shares]) * data))
+    rows = count_rows(sources)
     draft = draft_manifest(sources, settings)
     room = manifest_room(sources, settings, draft)
     return Forecast(
-        tuple(_split(size)),
-        tuple(_split(max(0, new - stored.orphans))),
+        tuple(_split(size, rows)),
+        tuple(_split(max(0, new - stored.orphans), rows)),
         most,
         min(room, _estimate_manifest(sources, data, draft)),
         room,
         is_exact=False,
+        rows=rows,
     )
 
 
@@ -204,7 +209,13 @@ def _bound(shares: Sequence[float]) -> float:
     return min(1.0, sum(shares) / len(shares) + _DEVIATIONS * error)
 
 
-def _split(size: int) -> Iterator[Pack]:
-    """Yield packs of the usual size that have so many bytes together."""
-    for at in range(0, size, _AVERAGE_PACK):
-        yield Pack(b"", min(_AVERAGE_PACK, size - at), ())
+def _split(size: int, rows: int) -> Iterator[Pack]:
+    """Yield packs of the usual size, and one for the end of each row, with so many bytes together.
+
+    The last pack of a row is half full on average.
+    """
+    full = max(0, size // _AVERAGE_PACK - rows // 2)
+    rest = size - full * _AVERAGE_PACK
+    ends = [rest * (row + 1) // rows - rest * row // rows for row in range(rows)]
+    for length in filter(None, [*repeat(_AVERAGE_PACK, full), *ends]):
+        yield Pack(b"", length, ())

@@ -1,34 +1,31 @@
 """From items to packs: read -> cut -> hash -> drop what is known -> encode -> pack (format §12).
 
-The calling thread reads and cuts; a pool of threads hashes chunks and encodes blocks; one thread
-digests whole files, one hashes packs, and one writes them. What is under way is bounded, so memory
-does not grow with the size of a model.
+The calling thread reads and cuts, large files in turn; a pool of threads hashes chunks and encodes
+blocks; others digest files and packs, each from its beginning to its end; one writes packs. What is
+under way is bounded, so memory does not grow with the size of a model.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from itertools import count
+from typing import Final, NamedTuple
 
 from airgap.carrier.port import BundleWriter
 from airgap.chunking.cutters import cut
 from airgap.chunking.zeros import digest_chunk
-from airgap.codec.buffer import Buffer
-from airgap.codec.table import DIFFERENCE, RAW, Preset, encode, encode_difference
+from airgap.codec.table import DIFFERENCE, Preset, encode, encode_difference
 from airgap.flow.exporting.bases import NO_BASES, Bases
+from airgap.flow.exporting.digesters import Digester, Digesters, run_digesters
+from airgap.flow.exporting.packing import PackBuilder, PackWriting, Stored, StoredBlock
 from airgap.flow.exporting.read import ChunkNames, FileRun, plain_entries
 from airgap.flow.exporting.select import Source
-from airgap.flow.pipeline import (
-    limit_ahead,
-    map_in_order,
-    run_workers,
-    serial_executor,
-)
+from airgap.flow.exporting.turns import SIDE_BY_SIDE, is_large, take_turns
+from airgap.flow.pipeline import map_in_order, run_workers, serial_executor
 from airgap.flow.progress import Progress, Silent
 from airgap.format import limits
 from airgap.format.inventory import Item, make_item
-from airgap.format.manifest import Block, ChunkTable, Pack
+from airgap.format.manifest import ChunkTable, Pack
 from airgap.store.source_tree import StableFile
 
 __all__ = ["PackOptions", "PackedItem", "encode_block", "measure_packs", "pack_items"]
@@ -36,6 +33,12 @@ __all__ = ["PackOptions", "PackedItem", "encode_block", "measure_packs", "pack_i
 BLOCK_TARGET: Final = limits.MIB
 _SMALL: Final = 32 * limits.KIB
 """Up to here, hashing takes less time than handing it to another thread."""
+_AHEAD_PER_JOB: Final = 3
+_MOST_AHEAD: Final = 24
+"""Chunks, and blocks, that may be under way at a time; each has up to 4 MiB, mostly one."""
+_MOST_PACKS: Final = 64
+_MOST_HELD_BYTES: Final = (SIDE_BY_SIDE + 1) * limits.PACK_TARGET_BYTES
+"""Stored bytes in packs that are filled, or wait to be written."""
 _SAMPLE: Final = 64 * limits.KIB
 _GAIN: Final = 0.95
 """What share of the space a difference may take of a sample, for the whole to be tried."""
@@ -71,24 +74,23 @@ def pack_items(
     """
     names = ChunkNames(options.bases.have)
     runs: list[list[FileRun]] = []
-    most = limit_ahead(options.jobs)
+    most = _limit_ahead(options.jobs)
+    writing = PackWriting(writer)
     with (
         run_workers(options.jobs) as pool,
-        serial_executor() as digester,
-        serial_executor(writer.abort, lag=1) as disk,
-        serial_executor(writer.abort) as packer,  # left first: it may wait for the disk's thread
+        run_digesters(options.jobs) as file_digesters,
+        run_digesters(options.jobs) as pack_digesters,
+        # Left first: it may wait for a pack's digest.
+        serial_executor(writer.abort, lag=_MOST_PACKS) as disk,
     ):
-        writing = _Writing(writer)
-        builder = _PackBuilder(lambda digest, parts: disk.submit(writing.write, digest, parts))
-
-        def digest(run: FileRun, plain: bytes) -> None:
-            digester.submit(run.feed, plain)
-
-        cuts = _cut(sources, runs, digest, options, progress)
-        hashed = map_in_order(pool, partial(_hash, options, names), cuts, most, quick=_is_small)
+        builder = PackBuilder(names, pack_digesters, lambda pack: disk.submit(writing.write, pack))
+        cuts = _Cutting(runs, file_digesters, options, progress).cut_all(sources)
+        hashed = map_in_order(pool, partial(_hash, options, names), cuts, most, quick=_is_hashed)
         blocks = _join_chunks(hashed, names)
         for block in map_in_order(pool, partial(_encode, options), blocks, most, quick=_is_encoded):
-            packer.submit(builder.add if block.chunks else builder.end_pack, block)
+            _add(builder, block)
+            while builder.added - writing.done > _MOST_HELD_BYTES and disk.wait():
+                pass
     return _describe(sources, runs, builder, names, writing)
 
 
@@ -103,42 +105,46 @@ def measure_packs(sources: Sequence[Source], options: PackOptions) -> PackedItem
     """
     names = ChunkNames(options.bases.have)
     runs: list[list[FileRun]] = []
-    builder = _PackBuilder(lambda _digest, _parts: None)
-    cuts = _cut(sources, runs, lambda _run, _plain: None, options, Silent())
+    writing = PackWriting(None)
+    builder = PackBuilder(names, Digesters([lambda work: work()]), writing.write)
+    nobody = Digesters([lambda _work: None])
+    cuts = _Cutting(runs, nobody, options, Silent()).cut_all(sources)
     for block in _join_chunks(map(partial(_hash, options, names), cuts), names):
-        (builder.add if block.chunks else builder.end_pack)(_encode(options, block))
-    return _describe(sources, runs, builder, names, None)
+        _add(builder, _encode(options, block))
+    return _describe(sources, runs, builder, names, writing)
+
+
+def _limit_ahead(jobs: int) -> int:
+    """Return how many chunks, or blocks, may be under way: enough to keep the threads busy."""
+    return min(_AHEAD_PER_JOB * jobs, _MOST_AHEAD)
+
+
+def _add(builder: PackBuilder, block: "_Block") -> None:
+    if block.stored is None:
+        builder.end(block.row)
+    else:
+        builder.add(StoredBlock(block.row, block.chunks, block.stored))
 
 
 def _describe(
     sources: Sequence[Source],
     runs: Sequence[Sequence[FileRun]],
-    builder: "_PackBuilder",
+    builder: PackBuilder,
     names: ChunkNames,
-    writing: "_Writing | None",
+    writing: PackWriting,
 ) -> PackedItem:
-    packs = tuple(_number_bases(pack, builder.bases, names) for pack in builder.packs)
+    packs = tuple(_number_bases(pack, builder.bases, names) for pack in writing.packs)
     items = tuple(
         _make_item(source, below, names) for source, below in zip(sources, runs, strict=True)
     )
-    written = (writing.packs, writing.size) if writing else (0, 0)
+    written = writing.packs_written, writing.bytes_written
     return PackedItem(items, names.table(), packs, *written)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """How a block is stored."""
+class _ChunkJob(NamedTuple):
+    """A chunk of a file; with ``file`` None, the end of a row."""
 
-    codec: int
-    data: bytes
-    base: bytes | None = None
-    """The digest of the chunk that it is a difference of."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ChunkJob:
-    """A chunk of a file; with ``file`` None, the end of an item."""
-
+    row: int
     file: FileRun | None
     size: int = 0
     plain: bytes = b""
@@ -146,7 +152,7 @@ class _ChunkJob:
     base: bytes | None = None
     """The digest of a chunk that this one may be a difference of."""
     digest: bytes = b""
-    stored: _Stored | None = None
+    stored: Stored | None = None
     """Takes the place of ``plain``, for a chunk that is a block of its own."""
 
     @property
@@ -155,133 +161,122 @@ class _ChunkJob:
         return self.size >= BLOCK_TARGET or self.base is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A block, plain or stored; or (with no chunks) the end of an item."""
+class _Block(NamedTuple):
+    """A block, plain or stored; or (with no chunks) the end of a row."""
 
-    chunks: range
+    row: int
+    chunks: tuple[int, ...] = ()
     plain: bytes = b""
     width: int = 0
-    stored: _Stored | None = None
+    stored: Stored | None = None
 
 
-def _cut(
-    sources: Sequence[Source],
-    runs: list[list[FileRun]],
-    digest: Callable[[FileRun, bytes], None],
-    options: PackOptions,
-    progress: Progress,
-) -> Iterator[_ChunkJob]:
-    """Read and cut every file, and have it digested; an item ends with a cut without a file."""
-    for source in sources:
-        runs.append([])
-        progress.name_item(str(source))
-        for file in source.tree.files:
-            run = FileRun(file)
-            runs[-1].append(run)
-            resembles = options.bases.find_similar(source, file.path)
-            with StableFile(file) as stable:
-                for piece in cut(stable):
-                    size = len(piece.plain)
-                    if size < file.size:
-                        digest(run, piece.plain)
-                    base = resembles.get((piece.part, piece.offset, size))
-                    yield _ChunkJob(run, size, piece.plain, piece.width, base)
-                    progress.advance(size)
-        yield _ChunkJob(None)
+class _Cutting:
+    """Reads and cuts files, and has them digested."""
+
+    def __init__(
+        self,
+        runs: list[list[FileRun]],
+        digesters: Digesters,
+        options: PackOptions,
+        progress: Progress,
+    ) -> None:
+        """Take a list, for the files of each item."""
+        self._runs = runs
+        self._digesters = digesters
+        self._bases = options.bases
+        self._progress = progress
+        self._rows = count()
+
+    def cut_all(self, sources: Sequence[Source]) -> Iterator[_ChunkJob]:
+        """Yield the chunks of all files in the order of format §12, and the end of each row."""
+        for source in sources:
+            files = [FileRun(file) for file in source.tree.files]
+            self._runs.append(files)
+            self._progress.name_item(str(source))
+            small = [run for run in files if not is_large(run.source)]
+            yield from self._cut_row(source, small)
+            yield from take_turns(
+                self._cut_row(source, [run]) for run in files if is_large(run.source)
+            )
+
+    def _cut_row(self, source: Source, files: Sequence[FileRun]) -> Iterator[_ChunkJob]:
+        """Cut files whose chunks go into the same packs."""
+        row = next(self._rows)
+        for run in files:
+            digester = self._digesters.begin()
+            yield from self._cut_file(source, row, run, digester)
+            digester.end()
+        yield _ChunkJob(row, None)
+
+    def _cut_file(
+        self, source: Source, row: int, run: FileRun, digester: Digester
+    ) -> Iterator[_ChunkJob]:
+        """Cut a file. What takes less time to hash than to hand over is hashed here."""
+        file = run.source
+        resembles = self._bases.find_similar(source, file.path)
+        with StableFile(file) as stable:
+            for plain, width, part, offset in cut(stable):
+                size = len(plain)
+                if size < file.size:
+                    digester.submit(partial(run.feed, plain))
+                base = resembles.get((part, offset, size))
+                digest = digest_chunk(plain) if size <= _SMALL and base is None else b""
+                yield _ChunkJob(row, run, size, plain, width, base, digest)
+                self._progress.advance(size)
+
+
+class _Gathering:
+    """The small chunks of a row that will be one block."""
+
+    def __init__(self, row: int) -> None:
+        self.width = self.size = 0
+        self._row = row
+        self._chunks: list[int] = []
+        self._parts: list[bytes] = []
+
+    def fits(self, job: _ChunkJob) -> bool:
+        """Tell whether a chunk can join (format §12)."""
+        return self.size + job.size <= BLOCK_TARGET and self.width == job.width
+
+    def add(self, job: _ChunkJob, number: int) -> None:
+        """Add a chunk."""
+        self.width = job.width
+        self.size += job.size
+        self._chunks.append(number)
+        self._parts.append(job.plain)
+
+    def take(self) -> Iterator[_Block]:
+        """Yield the block, if there are chunks, and begin the next one."""
+        if self._parts:
+            yield _Block(self._row, tuple(self._chunks), b"".join(self._parts), self.width)
+            self._chunks, self._parts, self.size = [], [], 0
 
 
 def _join_chunks(jobs: Iterator[_ChunkJob], names: ChunkNames) -> Iterator[_Block]:
-    """Drop chunks that are known, and join small neighbours into blocks (format §4.3)."""
-    parts: list[bytes] = []
-    first = size = width = 0
+    """Drop chunks that are known, and join small neighbours of a row (format §4.3)."""
+    rows: dict[int, _Gathering] = {}
     for job in jobs:
-        index, new = _number_chunk(job, names)
-        ends = job.file is None or (new and job.is_block)
-        if parts and (ends or (new and (size + job.size > BLOCK_TARGET or width != job.width))):
-            yield _Block(range(first, first + len(parts)), b"".join(parts), width)
-            parts, size = [], 0
+        gathering = rows.get(job.row) or rows.setdefault(job.row, _Gathering(job.row))
         if job.file is None:
-            yield _Block(range(0))
-        elif ends:
-            yield _Block(range(index, index + 1), job.plain, job.width, job.stored)
-        elif new:
-            first = first if parts else index
-            width = job.width
-            parts.append(job.plain)
-            size += job.size
+            yield from gathering.take()
+            yield _Block(job.row)
+            del rows[job.row]
+            continue
+        number, is_new = names.add_to(job.file, job.digest, job.size)
+        if not is_new:
+            continue
+        if job.is_block:
+            yield from gathering.take()
+            yield _Block(job.row, (number,), job.plain, job.width, job.stored)
+        else:
+            if not gathering.fits(job):
+                yield from gathering.take()
+            gathering.add(job, number)
 
 
-def _number_chunk(job: _ChunkJob, names: ChunkNames) -> tuple[int, bool]:
-    """Number a chunk, note it for its file, and tell whether it is to be carried and new."""
-    if job.file is None:
-        return 0, False
-    return names.add_to(job.file, job.digest, job.size)
-
-
-class _Writing:
-    """Hands packs to a writer, until it refuses one; measures those that had to be written."""
-
-    def __init__(self, writer: BundleWriter) -> None:
-        self.packs = 0
-        self.size = 0
-        self._writer = writer
-        self._refused = False
-
-    def write(self, digest: bytes, parts: list[Buffer]) -> None:
-        if not self._refused:
-            self._refused = True  # unless this one is written
-            size = sum(map(len, parts))
-            is_new = self._writer.put_pack(digest, parts)
-            self.packs += is_new
-            self.size += size if is_new else 0
-            self._refused = False
-
-
-class _PackBuilder:
-    """Packs being filled with stored blocks, hashed as they come, and handed to the writer.
-
-    A pack ends when it has 32 MiB, and with the item (format §12).
-    """
-
-    def __init__(self, put: Callable[[bytes, list[Buffer]], None]) -> None:
-        self.packs: list[Pack] = []
-        self.bases: dict[int, bytes] = {}
-        """The digests of bases, by the chunk that is stored as a difference."""
-        self._put = put
-        self._begin_pack()
-
-    def add(self, block: _Block) -> None:
-        """Append a block."""
-        stored = block.stored or _Stored(RAW, block.plain)
-        first, count = block.chunks.start, len(block.chunks)
-        if stored.base:
-            self.bases[first] = stored.base
-        self._blocks.append(Block(self._size, len(stored.data), stored.codec, first, count))
-        self._parts.append(stored.data)
-        self._digest.update(stored.data)
-        self._size += len(stored.data)
-        if self._size >= limits.PACK_TARGET_BYTES:
-            self.end_pack(block)
-
-    def end_pack(self, _: _Block) -> None:
-        """Have the pack written, if anything is in it, while the next one is filled."""
-        if not self._blocks:
-            return
-        pack = Pack(self._digest.digest(), self._size, tuple(self._blocks))
-        self._put(pack.digest, self._parts)
-        self.packs.append(pack)
-        self._begin_pack()
-
-    def _begin_pack(self) -> None:
-        self._blocks: list[Block] = []
-        self._parts: list[Buffer] = []
-        self._size = 0
-        self._digest = hashlib.sha256()
-
-
-def _is_small(job: _ChunkJob) -> bool:
-    return job.size <= _SMALL
+def _is_hashed(job: _ChunkJob) -> bool:
+    return job.file is None or bool(job.digest)
 
 
 def _is_encoded(block: _Block) -> bool:
@@ -290,31 +285,32 @@ def _is_encoded(block: _Block) -> bool:
 
 def _hash(options: PackOptions, names: ChunkNames, job: _ChunkJob) -> _ChunkJob:
     """Hash a chunk; encode it at once, unless it waits for neighbours or is known already."""
-    if job.file is None:
+    if _is_hashed(job):
         return job
     digest = digest_chunk(job.plain)
-    plain, stored = job.plain, None
-    if job.is_block and not names.knows(digest):
-        plain, stored = b"", encode_block(options, job.plain, job.width, job.base)
-    return _ChunkJob(job.file, job.size, plain, job.width, job.base, digest, stored)
+    if not job.is_block or names.knows(digest):
+        return job._replace(digest=digest)
+    stored = encode_block(options, job.plain, job.width, job.base)
+    return job._replace(digest=digest, stored=stored, plain=b"")
 
 
 def _encode(options: PackOptions, block: _Block) -> _Block:
     if _is_encoded(block):
         return block
-    return replace(block, plain=b"", stored=encode_block(options, block.plain, block.width, None))
+    stored = encode_block(options, block.plain, block.width, None)
+    return block._replace(plain=b"", stored=stored)
 
 
 def encode_block(
     options: PackOptions, plain: bytes, width: int, base_digest: bytes | None
-) -> _Stored:
+) -> Stored:
     """Encode a block, as a difference of a base if there is one and that is smaller."""
     base = options.bases.read(base_digest) if base_digest else None
     if base is not None and _saves_space(plain, width, base):
         data = encode_difference(plain, base, width)
         if len(data) < len(plain):
-            return _Stored(DIFFERENCE, data, base_digest)
-    return _Stored(*encode(plain, width, options.preset))
+            return Stored(DIFFERENCE, data, base_digest)
+    return Stored(*encode(plain, width, options.preset))
 
 
 def _saves_space(plain: bytes, width: int, base: bytes) -> bool:
@@ -324,19 +320,17 @@ def _saves_space(plain: bytes, width: int, base: bytes) -> bool:
     return len(encode_difference(new, old, width)) < _GAIN * len(encode(new, width)[1])
 
 
-def _number_bases(pack: Pack, bases: Mapping[int, bytes], names: ChunkNames) -> Pack:
+def _number_bases(pack: Pack, bases: Mapping[int, tuple[bytes, int]], names: ChunkNames) -> Pack:
     """Number the bases of a pack's blocks, now that all carried chunks are known."""
     if not bases:
         return pack
-    return replace(pack, blocks=tuple(_number_base(block, bases, names) for block in pack.blocks))
-
-
-def _number_base(block: Block, bases: Mapping[int, bytes], names: ChunkNames) -> Block:
-    digest = bases.get(block.first_chunk)
-    if digest is None:
-        return block
-    length = names.length(block.first_chunk)
-    return replace(block, base=names.index(names.need(digest, length)))
+    blocks = [
+        replace(block, base=names.index(names.need(*bases[block.first_chunk])))
+        if block.first_chunk in bases
+        else block
+        for block in pack.blocks
+    ]
+    return replace(pack, blocks=tuple(blocks))
 
 
 def _make_item(source: Source, runs: Sequence[FileRun], names: ChunkNames) -> Item:

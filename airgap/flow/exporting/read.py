@@ -1,8 +1,10 @@
 """Files as they are read: their digests, and the chunks that they turn out to have."""
 
 import hashlib
-from collections.abc import Container, Iterator
+from array import array
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from airgap.chunking.cutters import cut
 from airgap.chunking.zeros import digest_chunk
@@ -43,8 +45,8 @@ class FileRun:
 class ChunkNames:
     """The chunk table being built: every chunk once (format §4.2).
 
-    Carried chunks get the numbers 0, 1, 2 … in order of first appearance; needed chunks come after
-    them in the table, and are numbered -1, -2, -3 … until all carried ones are known.
+    Carried chunks get the numbers 0, 1, 2 … in order of first appearance; in the table, they are in
+    the order of their blocks. Needed chunks come after them, and are numbered -1, -2, -3 …
     """
 
     def __init__(self, held: Container[bytes] = frozenset()) -> None:
@@ -54,6 +56,7 @@ class ChunkNames:
         self._needed: dict[bytes, int] = {}
         self._lengths: list[int] = []
         self._needed_lengths: list[int] = []
+        self._order: list[int] = []
 
     def add(self, digest: bytes, length: int) -> tuple[int, bool]:
         """Return the number of a file's chunk, and whether it is to be carried and new."""
@@ -90,14 +93,36 @@ class ChunkNames:
         """Return the length in bytes of a carried chunk."""
         return self._lengths[carried]
 
+    def place(self, chunks: Sequence[int]) -> int:
+        """Place carried chunks next in the table; return the index of the first.
+
+        If none is ever placed, as nothing is packed, they stay in order of first appearance.
+        """
+        first = len(self._order)
+        self._order += chunks
+        return first
+
     def index(self, number: int) -> int:
-        """Return a chunk's place in the table; call it when all are known."""
-        return number if number >= 0 else len(self._lengths) - 1 - number
+        """Return a chunk's index in the table; call it when all are placed."""
+        if number < 0:
+            return len(self._lengths) - 1 - number
+        return self._indexes[number] if self._order else number
+
+    @cached_property
+    def _indexes(self) -> Sequence[int]:
+        """The index of each carried chunk by its number."""
+        indexes = array("I", bytes(4 * len(self._order)))
+        for index, number in enumerate(self._order):
+            indexes[number] = index
+        return indexes
 
     def table(self) -> ChunkTable:
         """Return the table as a manifest has it (format §4.2)."""
-        digests = b"".join([*self._carried, *self._needed])
-        return ChunkTable(digests, (*self._lengths, *self._needed_lengths))
+        digests, order = list(self._carried), self._order or range(len(self._lengths))
+        return ChunkTable(
+            b"".join([*(digests[number] for number in order), *self._needed]),
+            (*(self._lengths[number] for number in order), *self._needed_lengths),
+        )
 
 
 def cut_and_name(run: FileRun, names: ChunkNames, progress: Progress) -> Iterator[bytes]:

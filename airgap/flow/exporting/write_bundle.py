@@ -22,6 +22,7 @@ from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.pack import PackOptions, pack_items
 from airgap.flow.exporting.read import ChunkNames, FileRun, cut_and_name, plain_entries
 from airgap.flow.exporting.select import Source
+from airgap.flow.exporting.turns import count_rows
 from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
@@ -336,7 +337,7 @@ def manifest_room(
     draft = draft or draft_manifest(sources, settings)
     files = [file for source in sources for file in source.tree.files]
     chunks = sum(map(_max_pieces, files))
-    packs = len(sources) + sum(file.size for file in files) // limits.PACK_TARGET_BYTES
+    packs = count_rows(sources) + sum(file.size for file in files) // limits.PACK_TARGET_BYTES
     # 93 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17, and digest
     # and length of a base; 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
     per_chunk = 57 if settings.bases is NO_BASES else 93
