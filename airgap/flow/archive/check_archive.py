@@ -189,7 +189,7 @@ class _Check:
         self._now = check_bundle.read_now()
         self._pinned = load_pinned()
         self._with_stamps = check_bundle.has_stamp_library()
-        self._location = make_printable(_name_location(request, depot))[:_TEXT_CHARACTERS]
+        self._location = results.name_location(request.location, depot)
 
     def run(self) -> CheckedArchive:
         require_recorder(self._request.signer, self._pinned)
@@ -502,13 +502,6 @@ def require_recorder(signer: Signer | None, pinned: Verified[Root] | None) -> No
             "Give it the role: airgap root add-key ROOT recorder KEY.pub -o NEXT. Or give another"
             " --sign.",
         )
-
-
-def _name_location(request: ArchiveCheckRequest, depot: Depot) -> str:
-    """Return where the archive is, the same from every working folder."""
-    if isinstance(request.location, LocalDepot):
-        return str(request.location.path.absolute())
-    return depot.location
 
 
 def _report(name: str, test: ArchiveTest, error: AirgapError) -> CheckProblem:

@@ -9,15 +9,18 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.archive.choose_packs import EarlierChecks
 from airgap.flow.archive.side_by_side import read_side_by_side
+from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.format import check_files, layout, limits
 from airgap.format.check_files import CHECKS, ID_NAME
 from airgap.format.root import Root
 from airgap.format.shard import Shard
+from airgap.printable import make_printable
 from airgap.signing.checks import SignedCheck, verify_check
 from airgap.transport.port import Transport
 
@@ -27,10 +30,13 @@ __all__ = [
     "list_results",
     "load_earlier",
     "make_archive_id",
+    "name_location",
     "read_archive_id",
     "read_digests",
     "store_result",
 ]
+
+_TEXT_CHARACTERS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,12 @@ def make_archive_id(depot: Depot) -> str:
         if not depot.transport.publish(ID_NAME, check_files.encode_id(made)):
             archive = read_archive_id(depot)
     return archive
+
+
+def name_location(location: DepotLocation, depot: Depot) -> str:
+    """Return where an archive is, as results say it: the same from every working folder."""
+    local = str(location.path.absolute()) if isinstance(location, LocalDepot) else depot.location
+    return make_printable(local)[:_TEXT_CHARACTERS]
 
 
 def store_result(depot: Depot, month: str, raw: bytes, lists: Iterable[tuple[str, bytes]]) -> str:

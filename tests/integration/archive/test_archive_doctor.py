@@ -1,6 +1,7 @@
 """``airgap archive doctor``: what protects an archive is read back, and what to do is said."""
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -126,6 +127,36 @@ def test_a_lock_that_is_missing_or_too_short_is_named_and_mended(
         found = bucket.versions[key][0].retention
         assert found
         assert found.until >= bucket.now + (TEN_YEARS - 3) * DAY
+
+
+@pytest.mark.parametrize("name", ["x;touch hacked;", "$(touch hacked)", "`touch hacked`", "'"])
+def test_a_command_runs_no_other_because_of_a_name_in_the_bucket(
+    site: ArchiveSite, bucket: LockedBucket, name: str, tmp_path: Path
+) -> None:
+    site.add_whole(site.export("v1"), "@vault")
+    key = keys(bucket, "checksums.txt")[0].replace("checksums.txt", name)
+    bucket.plant(key, b"one")
+    bucket.plant(key, b"two")
+    other = f"{key}2"
+    bucket.plant(other, b"one")
+    bucket.plant(other, None)
+
+    ran = examine(site, "@vault", code=ConfigurationError.exit_code)
+
+    hints = [one["hint"] for one in ran.json["findings"] if "aws s3api" in one["hint"]]
+    commands = [hint[hint.index("aws s3api") :] for hint in hints]
+    assert len(commands) == 2
+    for command in commands:
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'aws() {{ echo "$#"; }}; {command}'],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout.strip() == "8"
+    assert not (tmp_path / "hacked").exists()
 
 
 def test_what_is_hidden_or_overwritten_is_named_with_the_way_back(
@@ -255,6 +286,27 @@ def test_a_check_is_due_after_the_days_of_the_policy(site: ArchiveSite) -> None:
     with clock_at(f"{datetime.now(UTC).year + 1}-12-31"):
         late = examine(site, site.archive, code=ConfigurationError.exit_code)
     assert "every 90 days" in find(late, "problem", "checks")[0]
+
+
+def test_what_was_not_read_was_not_checked(site: ArchiveSite, tmp_path: Path) -> None:
+    """A sample is a result of the whole archive, and that of a copy has the same id."""
+    depots = [site.export(f"v{n}", {"own.bin": b"%d" % n}) for n in range(4)]
+    for depot in depots:
+        assert site.add(depot, site.archive).code == 0
+    sign = ("--sign", site.key("ray"))
+    assert site.run("check", site.archive, "--sample", "25%", "--seed", "a", *sign).code == 0
+    some = examine(site, site.archive, code=ConfigurationError.exit_code)
+    assert "3 packs were read by no signed check" in find(some, "problem", "checks")[0]
+
+    copy = Path(shutil.copytree(site.archive, tmp_path / "copy"))
+    assert site.run("check", copy, *sign).code == 0
+    (month,) = (copy / "archive/checks").iterdir()
+    shutil.copytree(month, site.archive / "archive/checks" / month.name, dirs_exist_ok=True)
+    brought = examine(site, site.archive, code=ConfigurationError.exit_code)
+    assert "3 packs were read by no signed check" in find(brought, "problem", "checks")[0]
+
+    assert site.run("check", site.archive, "--older-than", "30d", *sign).code == 0
+    assert find(examine(site, site.archive), "ok", "checks")
 
 
 def test_a_check_that_failed_is_told(site: ArchiveSite) -> None:

@@ -6,8 +6,14 @@ from typing import Final
 
 from airgap.carrier.depot import Depot, DepotBundle
 from airgap.errors import AirgapError, MissingError
+from airgap.flow.archive.choose_packs import ShardPacks
 from airgap.flow.archive.demands import parse_end
-from airgap.flow.archive.results import list_results
+from airgap.flow.archive.results import (
+    EarlierRequest,
+    list_results,
+    load_earlier,
+    read_archive_id,
+)
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.flow.retention.records import ArchiveRecords
 from airgap.flow.retention.standing import BundleStanding
@@ -15,6 +21,7 @@ from airgap.format import archive, layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.archive_policy import decode_archive_policy
 from airgap.format.root import Root
+from airgap.format.shard import WHOLE
 from airgap.format.stamp_files import find_stamped
 from airgap.printable import count_text, series_text
 from airgap.sealing.age_file import NoIdentityError, decrypt
@@ -221,28 +228,43 @@ def check_stamps(depot: Depot, published: Sequence[str], now: int) -> Iterator[F
 
 
 def check_checks(
-    depot: Depot, standings: Mapping[str, BundleStanding], root: Root | None, now: int
+    depot: Depot,
+    location: str,
+    standings: Mapping[str, BundleStanding],
+    root: Root | None,
+    now: int,
 ) -> Iterator[Finding]:
-    """Report whether the whole archive was checked as often as its policy demands (format §36).
+    """Report whether each pack was read as often as the policy demands (format §35.4, §36).
 
-    Results count that a recorder of the pinned root has signed; those of single shards do not.
+    Results count that a recorder of the pinned root has signed, of this archive at this location:
+    those of all packs, or those of shards and samples together.
     """
     days = _find_check_days(depot, standings)
     if days is None or root is None:
         return
-    checks = [stored.signed.check for stored in list_results(depot, root)]
-    last = max(
-        (check for check in checks if check.shard.count == 1),
+    since, latest = now - days * _DAY_SECONDS, format_time(now + _DAY_SECONDS)
+    asked = EarlierRequest(read_archive_id(depot), location, WHOLE, format_time(since), latest)
+    checks = sorted(
+        (
+            check
+            for check in (stored.signed.check for stored in list_results(depot, root))
+            if (check.archive, check.location) == (asked.archive, location)
+            if check.shard.count == 1 and check.began <= latest
+        ),
         key=lambda check: check.ended,
-        default=None,
     )
-    hint = "Check it: airgap archive check ARCHIVE --sign KEY"
+    is_read = any(check.sample is None and check.ended >= asked.since for check in checks)
+    unread = 0 if is_read else _count_unread(depot, root, asked)
     every = f"its policy demands a check every {days} days"
-    if last is None:
-        yield problem("checks", f"No signed check of the whole archive is there; {every}.", hint)
-    elif parse_end(last.ended) + days * _DAY_SECONDS < now:
-        yield problem("checks", f"The last check ended on {last.ended}; {every}.", hint)
-    elif last.verdict == "FAILED":
+    if unread:
+        yield problem(
+            "checks",
+            f"{count_text(unread, 'pack')} {'was' if unread == 1 else 'were'} read by no signed"
+            f" check of {location} since {asked.since}; {every}.",
+            "Check it: airgap archive check ARCHIVE --sign KEY",
+        )
+    elif checks and checks[-1].verdict == "FAILED":
+        last = checks[-1]
         yield problem(
             "checks",
             f"The check that ended on {last.ended} failed:"
@@ -250,7 +272,16 @@ def check_checks(
             "Read what it says of each, mend it, and check the archive again.",
         )
     else:
-        yield ok("checks", f"The last check ended on {last.ended}, and {every}.")
+        yield ok("checks", f"Each pack was read since {asked.since}, and {every}.")
+
+
+def _count_unread(depot: Depot, root: Root, asked: EarlierRequest) -> int:
+    """Return how many packs no result has read since a time. Raises CorruptError as ``decode``."""
+    earlier, packs = load_earlier(depot, root, asked), ShardPacks(WHOLE)
+    for bundle in depot.list_bundles():
+        raw = depot.read(layout.manifest_name(bundle), limits.MANIFEST_BYTES)
+        packs.add_bundle(bytes.fromhex(bundle), manifests.decode(raw).packs, earlier)
+    return sum(packs.times.get(pack, "") <= asked.since for pack in packs.sizes)
 
 
 def _find_check_days(depot: Depot, standings: Mapping[str, BundleStanding]) -> int | None:

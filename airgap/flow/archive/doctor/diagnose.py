@@ -12,6 +12,7 @@ from airgap.flow.archive.doctor import contents
 from airgap.flow.archive.doctor.folder import check_folder
 from airgap.flow.archive.doctor.locks import check_locks
 from airgap.flow.archive.lock import lock_demanded
+from airgap.flow.archive.results import name_location
 from airgap.flow.depot.open_depot import open_depot
 from airgap.flow.doctor.finding import Finding, note, problem
 from airgap.flow.location.connector import Connector
@@ -66,6 +67,7 @@ def diagnose_archive(request: DoctorRequest, connector: Connector) -> ArchiveDia
                 "Give an archive: a depot that bundles were added to with `airgap archive add`.",
             )
         demands = find_demands(depot, standings)
+        where = name_location(request.location, depot)
         locked = lock_demanded(depot, demands) if request.lock else 0
         unknown = [
             problem(
@@ -83,7 +85,7 @@ def diagnose_archive(request: DoctorRequest, connector: Connector) -> ArchiveDia
             ("escrow", partial(contents.check_escrow, depot, published, identities)),
             ("parity", partial(contents.check_parity, depot, published)),
             ("stamps", partial(contents.check_stamps, depot, published, now)),
-            ("checks", partial(contents.check_checks, depot, standings, load_root(), now)),
+            ("checks", partial(contents.check_checks, depot, where, standings, load_root(), now)),
             ("software", partial(contents.check_software, depot)),
         )
         findings = tuple(

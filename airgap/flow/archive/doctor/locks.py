@@ -11,7 +11,7 @@ from airgap.carrier.depot import Depot
 from airgap.errors import MissingError
 from airgap.flow.archive.demands import Demands
 from airgap.flow.doctor.finding import Finding, note, ok, problem
-from airgap.printable import count_text, quote
+from airgap.printable import count_text, make_printable
 from airgap.times import format_time
 from airgap.transport.connections import run_in_parallel
 from airgap.transport.object_lock import (
@@ -130,7 +130,7 @@ def report_versions(versions: Mapping[str, Sequence[Version]]) -> Iterator[Findi
                 f"{name} is hidden by a delete marker of {found[0].modified}; {_count(below)} below"
                 f" it {'is' if len(below) == 1 else 'are'} still there.",
                 f"Find out who deleted it. To have it again, remove the marker: aws s3api"
-                f" delete-object --bucket BUCKET --key PREFIX/{name} --version-id"
+                f" delete-object --bucket BUCKET --key {_quote(f'PREFIX/{name}')} --version-id"
                 f" {_quote(found[0].id)}",
             )
     if len(hidden) > _SHOWN:
@@ -164,7 +164,8 @@ def _report_several(versions: Mapping[str, Sequence[Version]]) -> Iterator[Findi
             f" {found[0].modified}, the oldest of {oldest.modified} ({oldest.size:,} bytes).",
             "Find out who wrote the newest. Where the digest in its name, or its signature, says"
             " that the oldest is right, put it on top: aws s3api copy-object --bucket BUCKET --key"
-            f" PREFIX/{name} --copy-source BUCKET/PREFIX/{name}?versionId={_quote(oldest.id)}",
+            f" {_quote(f'PREFIX/{name}')} --copy-source"
+            f" {_quote(f'BUCKET/PREFIX/{name}?versionId={oldest.id}')}",
         )
     if len(differ) > _SHOWN:
         yield problem(
@@ -276,4 +277,4 @@ def _count(versions: Sequence[Version]) -> str:
 
 def _quote(text: str) -> str:
     """Quote what the server has named for a shell, and for a terminal."""
-    return shlex.quote(text) if text.isascii() and text.isprintable() else quote(text)
+    return shlex.quote(make_printable(text))
