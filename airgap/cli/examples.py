@@ -152,6 +152,10 @@ airgap serve dropbox --config /etc/airgap/dropbox.toml \
 airgap serve hash-password
 # Hash the password in a file
 airgap serve hash-password < password.txt
+# Serve a depot to the programs of this machine
+airgap serve mirror /srv/depot
+# Serve one on a server, on another port
+airgap serve mirror sftp://depot.example/srv/depot --listen 127.0.0.1:9000
 # Import what arrives in a folder, and move it away afterwards
 airgap watch /srv/inbox --move-done /srv/done
 # Check once, from cron

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
+from airgap.flow.location.connector import LOCAL
 from airgap.flow.location.location import parse_depot
 from airgap.flow.serving.mirror import Mirror, open_mirror
+from airgap.server.mirror.server import MirrorServer, open_server
 from tests.support.sides import Side, Site
 
 
@@ -52,3 +56,29 @@ def revoke_bundle(side: Side, site: Site, bundle: str, proposal: Path) -> None:
     pinned = ("--fingerprint", shown.json["fingerprint"], "--key", key)
     sign = side.run("root", "sign", proposal, *pinned)
     assert sign.code == 0, sign.err
+
+
+@dataclass(frozen=True)
+class RunningMirror:
+    """A mirror that answers on the loopback; ``lines`` is what it told people."""
+
+    url: str
+    lines: list[str]
+    server: MirrorServer
+
+
+@contextmanager
+def running(side: Side, depot: Path) -> Iterator[RunningMirror]:
+    """Run a mirror on a side, in a thread; it has examined the depot."""
+    lines: list[str] = []
+    location, listen = parse_depot(str(depot)), ("127.0.0.1", 0)
+    with side.here(), open_server(location, LOCAL, listen, lines.append) as server:
+        server.examine()
+        thread = Thread(target=server.serve)
+        thread.start()
+        try:
+            yield RunningMirror(server.url, lines, server)
+        finally:
+            server.stop()
+            thread.join(60)
+            assert not thread.is_alive()

@@ -30,7 +30,7 @@ from airgap.wheels.requirements import IndexOptions, parse_requirements
 
 __all__ = ["EXTRAS", "KitPackages", "collect_wheelhouses", "refuse_unused"]
 
-EXTRAS: Final = ("bentoml", "parity", "pkcs11", "timestamps", "wheels")
+EXTRAS: Final = ("bentoml", "parity", "pkcs11", "serve", "timestamps", "wheels")
 """Those of airgap; ``wheels`` brings uv."""
 
 

@@ -28,11 +28,15 @@ from airgap.state.state_folder import state_folder
 from airgap.transport.connections import ConnectionPool
 from airgap.transport.port import Transport
 
-__all__ = ["Mirror", "index_path", "open_mirror"]
+__all__ = ["Mirror", "NotReadyError", "index_path", "open_mirror"]
 
 _OPEN_BUNDLES: Final = 16
 _LOOK_AGAIN: Final = 60.0  # seconds: someone may have rejected a bundle, or the ledger has grown
 _REST: Final = 20  # times as long as the last examination took
+
+
+class NotReadyError(MissingError):
+    """Nothing is served yet."""
 
 
 def index_path(location: DepotLocation) -> Path:
@@ -76,6 +80,8 @@ class Mirror:
         """Take what ``open_mirror`` opens; ``clock`` returns seconds since 1970."""
         self.location = depot.location
         self.index = index
+        self.note: Callable[[str], object] = lambda _: None
+        """Takes lines for people, such as that a download was broken off."""
         self._depot = depot
         self._pool = pool
         self._clock = clock
@@ -187,11 +193,12 @@ class Mirror:
         """Return the time, if anything may be served at it.
 
         Raises:
-            MissingError: the depot was not examined yet, or the root has expired.
+            NotReadyError: the depot was not examined yet.
+            MissingError: the root has expired.
         """
         now = max(int(self._clock()), self._floor)
         if not self._is_current:
-            raise MissingError("The depot has not been examined yet.", "Ask again in a moment.")
+            raise NotReadyError("The depot has not been examined yet.", "Ask again in a moment.")
         if self._ends is not None and now > self._ends:
             raise MissingError("The root of this site has expired.", "Bring a newer root.")
         return now

@@ -1,0 +1,50 @@
+"""``airgap serve mirror``: a server from which stock clients pull what was verified."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from airgap.cli.events import warn_root
+from airgap.cli.help import HelpCommand
+from airgap.cli.output import Result, location_options, reports
+from airgap.cli.terminal import print_line
+
+if TYPE_CHECKING:
+    from airgap.flow.location.connector import Connector
+
+
+@click.command(cls=HelpCommand)
+@click.argument("depot", metavar="DEPOT")
+@click.option(
+    "--listen",
+    metavar="ADDRESS:PORT",
+    default="127.0.0.1:8640",
+    show_default=True,
+    help="Answer here; an address that only this machine reaches.",
+)
+@reports
+@location_options
+def mirror(*, depot: str, listen: str, connector: "Connector") -> Result:
+    """Serve the bundles of DEPOT to stock clients, such as `bentoml pull`.
+
+    Serves what this machine would import, once every pack has been read and is right; what the
+    site's root no longer accepts, within seconds no more. Each chunk is compared with its digest
+    again while it is sent. SIGTERM and Ctrl-C stop the server.
+    """
+    from airgap.flow.location.location import parse_depot
+    from airgap.server.intake.daemon import stop_on_signals
+    from airgap.server.mirror.server import open_server, parse_address
+
+    quiet = click.get_current_context().obj["quiet"]
+
+    def note(line: str) -> None:
+        if not quiet:
+            print_line(line, err=True)
+
+    warn_root()
+    with (
+        open_server(parse_depot(depot), connector, parse_address(listen), note) as server,
+        stop_on_signals(server),
+    ):
+        server.serve()
+    return Result({"stopped": True}, [])

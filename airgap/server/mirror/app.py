@@ -1,0 +1,27 @@
+"""All protocols on one port; their paths do not collide."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from airgap.errors import AirgapError
+from airgap.flow.serving.mirror import Mirror
+from airgap.server.mirror import bentocloud, hub
+from airgap.server.mirror.answers import make_error
+
+__all__ = ["make_app"]
+
+
+def make_app(mirror: Mirror) -> Starlette:
+    """Return the application that serves a mirror."""
+
+    def get_health(request: Request) -> Response:
+        del request
+        bundles = mirror.index.list_bundles()
+        served = sum(not row.reason for row in bundles)
+        return JSONResponse({"served": served, "withheld": len(bundles) - served})
+
+    routes = [Route("/-/health", get_health), *bentocloud.make_routes(mirror)]
+    routes += hub.make_routes(mirror)
+    return Starlette(routes=routes, exception_handlers={AirgapError: make_error})

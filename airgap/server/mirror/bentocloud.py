@@ -1,0 +1,177 @@
+"""The reading half of BentoCloud's API, as stock ``bentoml`` 1.4 speaks it.
+
+Items are sent by the strategy "proxy": the client asks this server, and no other, for their bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from airgap.errors import MissingError
+from airgap.flow.serving.index import ItemRow
+from airgap.flow.serving.mirror import Mirror
+from airgap.server.mirror.answers import make_body
+from airgap.server.mirror.sending import Download
+from airgap.times import format_time
+
+__all__ = ["make_routes"]
+
+_V1: Final = "/api/v1"
+_MOST: Final = 1000
+_MADE: Final = 0
+_SERVER: Final[Mapping[str, Any]] = {
+    "uid": "airgap",
+    "created_at": format_time(_MADE),
+    "updated_at": None,
+    "deleted_at": None,
+    "labels": [],
+}
+
+
+def make_routes(mirror: Mirror) -> list[Route]:
+    """Return the routes of Bentos and of models, and those of the login."""
+    routes = [
+        Route(f"{_V1}/auth/current", _get_user),
+        Route(f"{_V1}/current_org", _get_organization),
+    ]
+    for kind in ("bento", "model"):
+        items = _Items(mirror, kind)
+        repository = f"{_V1}/{kind}_repositories/{{name}}"
+        item = f"{repository}/{kind}s/{{version}}"
+        routes += [
+            Route(f"{_V1}/{kind}s", items.list_all),
+            Route(repository, items.get_repository),
+            Route(f"{repository}/{kind}s", items.list_versions),
+            Route(item, items.get),
+            Route(f"{item}/download", items.download),
+            Route(f"{item}/presign_download_url", items.get, methods=["PATCH"]),
+            Route(f"{_V1}/{kind}_repositories", _refuse_push, methods=["POST"]),
+            Route(f"{repository}/{kind}s", _refuse_push, methods=["POST"]),
+            Route(f"{item}/{{action}}", _refuse_push, methods=["PATCH", "PUT"]),
+            Route(item, _refuse_push, methods=["PATCH"]),
+        ]
+    return routes
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """The items of one kind."""
+
+    mirror: Mirror
+    kind: str
+
+    def list_all(self, request: Request) -> Response:
+        """Answer ``bentoml list``, which never asks for a second page."""
+        del request
+        items = self.mirror.list_items(self.kind)
+        return JSONResponse(self._describe_list(items, 0, len(items)))
+
+    def list_versions(self, request: Request) -> Response:
+        """List the versions of one name, the newest first."""
+        if request.query_params.get("q"):
+            raise HTTPException(400, "This mirror does not search by labels: name a version.")
+        start, count = _read_number(request, "start", 0), _read_number(request, "count", _MOST)
+        items = self.mirror.list_items(self.kind, request.path_params["name"])
+        return JSONResponse(self._describe_list(items, start, count))
+
+    def get_repository(self, request: Request) -> Response:
+        """Describe a name, and its newest version."""
+        items = self._list_named(request)
+        newest = {f"latest_{self.kind}": self._describe(items[0])}
+        return JSONResponse(self._describe_repository(items[0]) | newest)
+
+    def get(self, request: Request) -> Response:
+        """Describe one version."""
+        return JSONResponse(self._describe(self._find(request)))
+
+    def download(self, request: Request) -> Response:
+        """Send one version as a tar."""
+        content = self.mirror.open_tar(self._find(request))
+        return Download(make_body(self.mirror, content), media_type="application/x-tar")
+
+    def _find(self, request: Request) -> ItemRow:
+        name, version = request.path_params["name"], request.path_params["version"]
+        if version == "latest":
+            return self._list_named(request)[0]
+        return self.mirror.find(self.kind, name, version)
+
+    def _list_named(self, request: Request) -> Sequence[ItemRow]:
+        name = request.path_params["name"]
+        items = self.mirror.list_items(self.kind, name)
+        if not items:
+            raise MissingError(f"No {self.kind} {name} is served.", "Bring a bundle that has it.")
+        return items
+
+    def _describe_list(self, items: Sequence[ItemRow], start: int, count: int) -> dict[str, Any]:
+        page = [self._describe(item) for item in items[start : start + count]]
+        return {"start": start, "count": len(page), "total": len(items), "items": page}
+
+    def _describe(self, item: ItemRow) -> dict[str, Any]:
+        labels = item.summary.get("labels", {})
+        return {
+            **_SERVER,
+            "uid": item.digest,
+            "name": item.version,
+            "resource_type": self.kind,
+            "created_at": format_time(item.created_at),
+            "build_at": format_time(item.created_at),
+            "labels": [{"key": key, "value": value} for key, value in labels.items()],
+            "description": "",
+            "version": item.version,
+            "image_build_status": "pending",
+            "upload_status": "success",
+            "upload_finished_reason": "",
+            "presigned_upload_url": "",
+            "presigned_download_url": "",
+            "transmission_strategy": "proxy",
+            "manifest": self._describe_manifest(item),
+            "repository": self._describe_repository(item),
+        }
+
+    def _describe_manifest(self, item: ItemRow) -> dict[str, Any]:
+        shared = {
+            "bentoml_version": item.summary.get("bentoml_version", ""),
+            "size_bytes": item.size,
+        }
+        if self.kind == "model":
+            texts = {name: item.summary.get(name, "") for name in ("module", "api_version")}
+            return {**shared, **texts, "metadata": {}, "context": {}, "options": {}}
+        names = {"name": item.name, "version": item.version}
+        models = item.summary.get("models", [])
+        return {**shared, **names, "service": item.summary.get("service", ""), "models": models}
+
+    def _describe_repository(self, item: ItemRow) -> dict[str, Any]:
+        own = {"uid": f"{self.kind}-{item.name}", "name": item.name, "description": ""}
+        kind = {"resource_type": f"{self.kind}_repository", f"latest_{self.kind}": None}
+        return {**_SERVER, **own, **kind}
+
+
+def _get_user(request: Request) -> Response:
+    """Answer ``bentoml cloud login``, which asks who it is."""
+    del request
+    names = {"name": "airgap", "first_name": "", "last_name": ""}
+    return JSONResponse({**names, "email": "airgap@localhost"})
+
+
+def _get_organization(request: Request) -> Response:
+    del request
+    own = {"name": "airgap", "resource_type": "organization", "description": "An airgap mirror."}
+    return JSONResponse({**_SERVER, **own})
+
+
+def _refuse_push(request: Request) -> Response:
+    """Refuse what would change something: bundles come with signatures, and by other ways."""
+    del request
+    raise HTTPException(403, "This mirror takes no pushes: bring a signed bundle into its depot.")
+
+
+def _read_number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):  # noqa: PLR2004  (digits)
+        raise HTTPException(400, f"{name} must be a number.")
+    return int(text)

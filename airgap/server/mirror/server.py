@@ -1,0 +1,156 @@
+"""The mirror as a service: clients are answered in one thread, the depot examined in another."""
+
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Final
+
+from airgap.errors import AirgapError, ConfigurationError, UsageError
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import DepotLocation, LocalDepot
+from airgap.flow.serving.mirror import Mirror, open_mirror
+from airgap.times import format_time
+
+__all__ = ["MirrorServer", "open_server", "parse_address"]
+
+_LOCAL_SECONDS: Final = 0.5
+_REMOTE_SECONDS: Final = 5.0
+_BACKLOG: Final = 128
+
+Note = Callable[[str], object]
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read ``ADDRESS:PORT``; an address of IPv6 is in brackets.
+
+    Raises:
+        UsageError: it is not that; or it is not an address of this machine alone, where names,
+            tokens and models would travel in the clear.
+    """
+    address, colon, port = text.rpartition(":")
+    try:
+        parsed = ipaddress.ip_address(address.removeprefix("[").removesuffix("]"))
+        number = int(port) if colon and port.isascii() and port.isdecimal() else -1
+    except ValueError:
+        parsed, number = ipaddress.ip_address("::"), -1
+    if not 0 <= number < 1 << 16:
+        raise UsageError(f"{text!r} is not an address with a port.", "Write 127.0.0.1:8640.")
+    if not parsed.is_loopback:
+        raise UsageError(
+            f"{address} can be reached from other machines, and the mirror has no TLS.",
+            "Listen on 127.0.0.1 or [::1], and let a web server with TLS pass requests on.",
+        )
+    return str(parsed), number
+
+
+@contextmanager
+def open_server(
+    location: DepotLocation, connector: Connector, listen: tuple[str, int], note: Note
+) -> Iterator["MirrorServer"]:
+    """Open a depot and listen; clients are answered by ``serve``. ``note`` takes lines for people.
+
+    Raises:
+        ConfigurationError: the extra is not installed, this machine trusts nobody yet, or the
+            address is in use.
+        StorageError: the index cannot be written.
+        TransportError: the depot cannot be reached.
+    """
+    _demand_extra()
+    with open_mirror(location, connector) as mirror, _listen(listen) as listener:
+        mirror.note = note
+        is_local = isinstance(location, LocalDepot)
+        yield MirrorServer(mirror, listener, _LOCAL_SECONDS if is_local else _REMOTE_SECONDS)
+
+
+class MirrorServer:
+    """A ``Daemon``: serves until it is stopped."""
+
+    def __init__(self, mirror: Mirror, listener: socket.socket, interval: float) -> None:
+        """Take what ``open_server`` opens; look at the depot every ``interval`` seconds."""
+        from airgap.server.mirror.app import make_app
+        from airgap.server.mirror.web_server import WebServer
+
+        self._mirror, self._listener, self._interval = mirror, listener, interval
+        self._stopping = Event()
+        self._shown: dict[str, str] = {}
+        self._server = WebServer(make_app(mirror), mirror.note)
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        host, port = self._listener.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def stop(self) -> None:
+        """Let ``serve`` return; call it from a signal handler or another thread."""
+        self._server.should_exit = True
+        self._mirror.stop()
+
+    def serve(self) -> None:
+        """Serve until ``stop``; downloads under way get a few seconds to end."""
+        thread = Thread(target=self._keep_up, name="airgap-examine")
+        thread.start()
+        self._note(f"Serving {self._mirror.location} at {self.url}")
+        try:
+            self._server.run([self._listener])
+        finally:
+            self._stopping.set()
+            self._mirror.stop()
+            thread.join()
+        self._note("Stopped.")
+
+    def examine(self) -> None:
+        """Bring what is served up to date, and tell what has changed; called again and again."""
+        try:
+            if self._mirror.keep_up():
+                self._show_changes()
+        except AirgapError as error:
+            self._note(error.message)
+
+    def _keep_up(self) -> None:
+        while not self._stopping.is_set():
+            self.examine()
+            self._stopping.wait(self._interval)
+
+    def _show_changes(self) -> None:
+        """Tell which bundles are served now, and why others are not, if that has changed."""
+        rows = {row.bundle: row.reason for row in self._mirror.index.list_bundles()}
+        for bundle, reason in rows.items():
+            if self._shown.get(bundle) != reason:
+                standing = f"withheld: {reason}" if reason else "served"
+                self._note(f"{self._mirror.location}#{bundle[:12]} {standing}")
+        self._shown = rows
+
+    def _note(self, line: str) -> None:
+        self._mirror.note(f"{format_time(int(time.time()))} {line}")
+
+
+def _demand_extra() -> None:
+    try:
+        import starlette
+        import uvicorn
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The package {error.name} is not installed.",
+            "Run: pip install 'bento-airgap[serve]'",
+        ) from error
+    del starlette, uvicorn
+
+
+@contextmanager
+def _listen(address: tuple[str, int]) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise ConfigurationError(
+                f"Cannot listen on {address[0]} port {address[1]}: {error.strerror}.",
+                "Choose another port with --listen, or stop the program that uses it.",
+            ) from error
+        listener.listen(_BACKLOG)
+        yield listener
