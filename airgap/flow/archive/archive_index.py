@@ -1,6 +1,7 @@
 """An index of the stronger digests of every file of an archive, and its stamps (format §36.7)."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from airgap.flow.ledger.record import ANY_SITE, EventRecord, record_event
 from airgap.flow.progress import Progress
 from airgap.flow.site import load_pinned
 from airgap.format import check_files, layout, limits, names, stamp_files
+from airgap.format.archive import parse_record_name
 from airgap.format.check_files import ARCHIVE, CHECKS, ID_NAME, RENEWALS
 from airgap.format.stamp_files import IndexLine, StampedFile
 from airgap.transport.port import Transport
@@ -22,6 +24,10 @@ _FLAT = ("records", "policy", "tsa", "software", "renewals")
 """Folders below ``archive`` that have files and no folders."""
 _DEEP = ("evidence", "checks")
 """Those that have folders with files."""
+
+_BY_CONTENT = tuple(f"{ARCHIVE}/{name}/" for name in ("policy", "software", "evidence", "checks"))
+"""Folders whose files have names that begin with digits of their SHA-256."""
+_NAMED = re.compile(r"([0-9a-f]{64}|[0-9a-f]{16})\.")
 
 
 @dataclass
@@ -204,12 +210,27 @@ def _make_task(name: str) -> Callable[[Transport], IndexLine]:
             size += len(piece)
 
         transport.get(name, update)
-        is_pack = name.startswith(f"{layout.PACKS}/")
-        if is_pack and layout.pack_name(digest.digest()) != name:
+        if not digest.hexdigest().startswith(_find_digits(name)):
             raise CorruptError(
                 f"{transport.location}/{name} is damaged: an index would vouch for it.",
-                "Have it written again first: `airgap archive check --mend`, or `--from COPY`.",
+                "Have it written again first: `airgap archive check --mend`, or `--from COPY`."
+                if name.startswith(f"{layout.PACKS}/")
+                else "Restore it from another copy of the archive.",
             )
         return IndexLine(name, stronger.digest(), digest.digest(), size)
 
     return read
+
+
+def _find_digits(name: str) -> str:
+    """Return the first digits of the SHA-256 that a file must have by its name; empty: any."""
+    folder, _, file = name.rpartition("/")
+    if file == layout.MANIFEST:
+        return folder.rpartition("/")[2]
+    if name.startswith(f"{layout.PACKS}/"):
+        return file.removesuffix(".pack")
+    parsed = parse_record_name(file)
+    if parsed:
+        return parsed[1]
+    named = _NAMED.match(file) if name.startswith(_BY_CONTENT) else None
+    return named[1] if named else ""

@@ -6,7 +6,11 @@ from typing import Final
 from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.archive.archive_index import StampedArchive
-from airgap.flow.archive.stamped_evidence import find_evidence_chains, list_stamped_evidence
+from airgap.flow.archive.stamped_evidence import (
+    find_evidence_chains,
+    find_unclear,
+    list_stamped_evidence,
+)
 from airgap.flow.progress import Silent
 from airgap.format import archive
 from airgap.format.check_files import RENEWALS
@@ -21,6 +25,7 @@ __all__ = ["check_chains", "check_evidence_stamps", "check_index_stamps"]
 
 _DUE_SECONDS: Final = 180 * 86_400
 _TEXT_CHARACTERS: Final = 400
+_UNCLEAR: Final = "have this name: the chain of its stamps is neither checked nor renewed"
 
 
 def check_chains(chains: Iterable[StampedFile], folder: str, now: int) -> Iterator[CheckProblem]:
@@ -68,11 +73,15 @@ def check_evidence_stamps(depot: Depot, shard: Shard, now: int) -> list[CheckPro
     def find(bundle: str) -> Callable[[], list[StampedFile]]:
         return lambda: find_evidence_chains(depot, bundle)
 
-    return [
-        problem
-        for bundle in list_stamped_evidence(depot, shard)
-        for problem in _check(find(bundle), f"{archive.EVIDENCE}/{bundle}", now)
-    ]
+    problems = []
+    for bundle in list_stamped_evidence(depot, shard):
+        folder = f"{archive.EVIDENCE}/{bundle}"
+        problems += _check(find(bundle), folder, now)
+        problems += [
+            _report(folder, name, "corrupt", f"several files {_UNCLEAR}", "warned")
+            for name in find_unclear(depot, bundle)
+        ]
+    return problems
 
 
 def _check(

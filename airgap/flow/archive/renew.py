@@ -12,7 +12,11 @@ from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, ConflictError, CorruptError, UsageError
 from airgap.flow.archive.archive_index import StampedArchive, add_archive_index, is_index_due
-from airgap.flow.archive.stamped_evidence import StampedEvidence, list_stamped_evidence
+from airgap.flow.archive.stamped_evidence import (
+    StampedEvidence,
+    find_unclear,
+    list_stamped_evidence,
+)
 from airgap.flow.archive.survey import list_archive, refuse_bundle
 from airgap.flow.bundle.open_to_sign import open_to_sign
 from airgap.flow.location.connector import Connector
@@ -188,6 +192,11 @@ def _renew_evidence(
     for bundle in list_stamped_evidence(depot):
         stampable = StampedEvidence(depot, bundle, connector.progress)
         work = _BundleRenewal(request, server, options, bundle, f"evidence-{bundle}", done)
+        for name in find_unclear(depot, bundle):
+            connector.progress.note(
+                f"Several files of evidence of bundle {bundle} have the name {name}: its stamps are"
+                " not renewed. Move away what is not the stamped file, or not its stamp."
+            )
         try:
             if stampable.find_stamped():
                 _stamp(work, stampable, choose_targets(stampable, options))

@@ -15,7 +15,7 @@ from airgap.format.archive import EvidenceFile
 from airgap.format.shard import WHOLE, Shard
 from airgap.format.stamp_files import StampedFile
 
-__all__ = ["StampedEvidence", "find_evidence_chains", "list_stamped_evidence"]
+__all__ = ["StampedEvidence", "find_evidence_chains", "find_unclear", "list_stamped_evidence"]
 
 _FILE: Final = re.compile(r"[0-9a-f]{16}\.([A-Za-z0-9][-._A-Za-z0-9]*)")
 _FIRST: Final = re.compile(r"(.+)\.1\.tsr")
@@ -74,6 +74,23 @@ def list_stamped_evidence(depot: Depot, shard: Shard = WHOLE) -> list[str]:
     ]
 
 
+def find_unclear(depot: Depot, bundle: str) -> list[str]:
+    """Return the names of stamped files, and of their stamps, of which there are several contents.
+
+    Nobody can say which is meant: their chains can neither be checked nor renewed.
+
+    Raises:
+        TransportError: the archive cannot be read.
+    """
+    files = _list_files(depot, bundle)
+    return [
+        name
+        for stamped in _list_stamped(files)
+        for name in (stamped, *_list_stamps(stamped, files))
+        if len(files[name]) > 1
+    ]
+
+
 def find_evidence_chains(depot: Depot, bundle: str) -> list[StampedFile]:
     """Return the checkpoints in the evidence of a bundle that have stamps, each with its chain.
 
@@ -87,8 +104,7 @@ def find_evidence_chains(depot: Depot, bundle: str) -> list[StampedFile]:
     folder = f"{archive.EVIDENCE}/{bundle}"
     chains = []
     for name in _list_stamped(files):
-        stamps = [stamp_files.stamp_file(name, number) for number in range(1, limits.STAMPS + 1)]
-        stamps = [stamp for stamp in stamps if stamp in files]
+        stamps = _list_stamps(name, files)
         if any(len(files[one]) > 1 for one in (name, *stamps)):
             continue
         data = depot.read(f"{folder}/{files[name][0]}", limits.NOTE_BYTES)
@@ -108,6 +124,12 @@ def _list_files(depot: Depot, bundle: str) -> dict[str, list[str]]:
         if match:
             files[match[1]].append(file)
     return dict(files)
+
+
+def _list_stamps(name: str, files: dict[str, list[str]]) -> list[str]:
+    """Return the names of the stamps of a chain that are there."""
+    stamps = (stamp_files.stamp_file(name, number) for number in range(1, limits.STAMPS + 1))
+    return [stamp for stamp in stamps if stamp in files]
 
 
 def _list_stamped(files: dict[str, list[str]]) -> list[str]:

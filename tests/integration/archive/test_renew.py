@@ -207,6 +207,9 @@ def test_a_stamped_checkpoint_in_evidence_is_renewed(ward: Side, new_tsa: str) -
     assert str(first.relative_to(archive)).rpartition("/")[0] + "/ledger.checkpoint.1.tsr" in {
         one["name"] for one in due if one["kind"] == "due"
     }
+    unclear = [one for one in due if "several files have this name" in one["text"]]
+    name = f"archive/evidence/{other}/ledger.checkpoint"
+    assert [(one["level"], one["name"]) for one in unclear] == [("warned", name)]
 
     ran = ward.run(*renew(ward, *words), "--json")
 
@@ -218,7 +221,9 @@ def test_a_stamped_checkpoint_in_evidence_is_renewed(ward: Side, new_tsa: str) -
     certificate = f"archive/tsa/tsa.{NEW.digest.hex()}.pem"
     files = (str(first.relative_to(archive)), str(second.relative_to(archive)), certificate)
     assert "Verification: OK" in check_with_openssl(archive, *files)
-    assert "No stamp is due." in ward.run(*renew(ward, *words)).out
+    again = ward.run(*renew(ward, *words))
+    assert "No stamp is due." in again.out
+    assert f"{other} have the name ledger.checkpoint: its stamps are not renewed" in again.err
 
 
 def test_a_check_compares_an_index_with_its_stamp(ward: Side, new_tsa: str) -> None:
@@ -320,3 +325,27 @@ def test_a_check_says_which_stamps_are_due(ward: Side, new_tsa: str) -> None:
 )
 def test_what_does_not_fit_together_is_refused(ward: Side, words: tuple[str, ...]) -> None:
     expect_refusal(ward, *renew(ward, *words), error=UsageError)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bundles/*/manifest.msgpack", "archive/evidence/*/*.note.txt", "archive/checks/*/*.bundles"],
+)
+def test_a_damaged_file_is_not_vouched_for(ward: Side, new_tsa: str, name: str) -> None:
+    """Its name, or its folder, has the digest: an index of what is there now would hide that."""
+    archive = ward.top / "archive"
+    put_evidence(archive, list_bundles(archive)[0], "note.txt", b"a note")
+    lists = archive / "archive/checks/2026-01"
+    lists.mkdir(parents=True)
+    (lists / f"{hashlib.sha256(b'x' * 32).hexdigest()}.bundles").write_bytes(b"x" * 32)
+    (path, *_) = sorted(archive.glob(name))
+    good = flip(path)
+    words = ("--tsa", new_tsa, "--certificate", ward.top / "new.pem", "--hash", "sha512")
+
+    ran = ward.run(*renew(ward, *words), "--json")
+
+    assert ran.code == CorruptError.exit_code
+    assert str(path.relative_to(archive)) in ran.json["error"]["message"]
+    assert not (archive / "archive/renewals").exists()
+    path.write_bytes(good)
+    assert ward.run(*renew(ward, *words)).code == 0
