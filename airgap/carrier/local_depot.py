@@ -1,5 +1,6 @@
 """A depot in a local folder (format §8): packs are read in place, and written by renaming."""
 
+import os
 from collections.abc import Container, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
 from airgap.disk.digests import has_digest
 from airgap.disk.durable import sync_file
+from airgap.disk.file_state import FileState
 from airgap.disk.os_errors import storage_error
 from airgap.disk.part_file import drain, remove_abandoned, write_atomically, write_together
 from airgap.disk.reading import list_names, open_regular, read_bounded, read_exactly
@@ -18,6 +20,7 @@ from airgap.errors import AirgapError, ConflictError, MissingError
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
 from airgap.printable import list_some
+from airgap.state.digest_cache import NO_CACHE, DigestCache
 from airgap.transport.folder import FolderTransport
 
 __all__ = ["DepotReader", "DepotWriter", "list_bundles", "open_folder", "suggest_folder"]
@@ -187,11 +190,14 @@ class DepotReader(DepotBundle):
 class DepotWriter:
     """Writes one bundle into a depot, sharing the packs that are there."""
 
-    def __init__(self, depot: Path) -> None:
+    def __init__(self, depot: Path, cache: DigestCache = NO_CACHE) -> None:
         """Take the depot's folder; it is made when the first pack is written.
 
-        What exports that were killed have left in it is removed.
+        What exports that were killed have left in it is removed. ``cache`` tells of packs that have
+        not changed since they were written, or compared with their digests.
         """
+        self._cache = cache
+        self._written: dict[str, tuple[bytes, FileState]] = {}
         self.transport = FolderTransport(depot)
         self._depot = depot
         for pattern in (f"{layout.PACKS}/*/*.part", f"{layout.BUNDLES}/**/*.part", "*.part"):
@@ -216,9 +222,11 @@ class DepotWriter:
         """Store a pack unless the right one is there already."""
         name = layout.pack_name(digest)
         if self._is_whole(name, digest, sum(map(len, parts))):
-            sync_file(self._depot, name)  # its writer may have been killed before that
             return False
         write_atomically(self._depot, name, drain(parts))
+        state = self._look(name)
+        if state:
+            self._written[name] = digest, state
         return True
 
     def publish(
@@ -245,13 +253,35 @@ class DepotWriter:
         for file, envelope in envelopes.items():
             write_atomically(self._depot, f"{folder}/{file}", [envelope])
         write_atomically(self._depot, layout.manifest_name(bundle), [manifest])
+        now = self._cache.clock()
+        for pack, (digest, state) in self._written.items():
+            if self._look(pack) == state:
+                self._cache.add_for("stored", self._depot / pack, state, now, digest)
+        self._cache.save()
 
     def abort(self) -> None:
         """Packs that are complete stay: the next export reuses them."""
 
     def _is_whole(self, name: str, digest: bytes, size: int) -> bool:
-        """Tell whether the pack is there with exactly its content."""
-        try:
-            return has_digest(self._depot, name, size, digest)
-        except AirgapError:  # missing, cut off, a link: written anew, or refused by the disk
+        """Tell whether the pack is there with exactly its content (format §8)."""
+        state, path, now = self._look(name), self._depot / name, self._cache.clock()
+        if state is None or state.size != size:
             return False
+        if self._cache.load_for("stored", path, state) == digest:
+            return True
+        try:
+            is_whole = has_digest(self._depot, name, size, digest)
+        except AirgapError:  # cut off just now: written anew, or refused by the disk
+            return False
+        if is_whole:
+            sync_file(self._depot, name)  # its writer may have been killed before that
+            self._cache.add_for("stored", path, state, now, digest)
+        return is_whole
+
+    def _look(self, name: str) -> FileState | None:
+        """Return how a pack looks; None if it is missing, or a link (format §8)."""
+        try:
+            with open_regular(self._depot, name) as descriptor:
+                return FileState.of(os.fstat(descriptor))
+        except AirgapError:
+            return None

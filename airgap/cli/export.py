@@ -30,6 +30,7 @@ from airgap.cli.output import (
     location_options,
     reports,
     require_key,
+    reread_option,
     size_text,
     tmpdir_option,
 )
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Say what would be written, and the peak disk use of each step; write nothing.",
 )
+@reread_option
 @room_option
 @tmpdir_option
 @media_options
@@ -148,6 +150,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     insecure_recipients: bool,
     recorder_key: str | None,
     dry_run: bool,
+    reread: bool,
     room: str | None,
     tmpdir: Path | None,
     key: str | None,
@@ -213,6 +216,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             connector.transfer,
             spool=tmpdir,
             verify_after_write=verify_after_write,
+            reread=reread,
             room=read_room(room, target),
         ),
     )

@@ -33,7 +33,7 @@ _WORDS: Final = {
     " provenance builder_id recorder_key",
     "Reaching a server": "ca_file proxy proxy_password_env client_cert client_key"
     " client_passphrase_env user password_env password_file limit_rate",
-    "General": "tmpdir jobs syslog as_json quiet help",
+    "General": "reread tmpdir jobs syslog as_json quiet help",
 }
 _TOPICS: Final = {name: topic for topic, names in _WORDS.items() for name in names.split()}
 _OF_IMPORTS: Final = frozenset({"channel", "want", "licence_policy"})

@@ -34,6 +34,7 @@ __all__ = [
     "location_options",
     "reports",
     "require_key",
+    "reread_option",
     "size_text",
     "tmpdir_option",
 ]
@@ -152,6 +153,15 @@ def tmpdir_option(command: Callable[P, Any]) -> Callable[P, Any]:
         metavar="DIR",
         type=click.Path(path_type=Path),
         help="The folder for temporary files; default: the system's.",
+    )(command)
+
+
+def reread_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--reread``."""
+    return click.option(
+        "--reread",
+        is_flag=True,
+        help="Also read what has not changed since it was read by an earlier command.",
     )(command)
 
 

@@ -19,6 +19,7 @@ from airgap.cli.output import (
     licence_option,
     location_options,
     reports,
+    reread_option,
     size_text,
     tmpdir_option,
 )
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 @licence_option
 @attachment_options
 @recorder_option
+@reread_option
 @tmpdir_option
 @key_options
 @jobs_option
@@ -78,6 +80,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     licence_policy: Path | None,
     attachments: "AttachmentOptions",
     recorder_key: str | None,
+    reread: bool,
     tmpdir: Path | None,
     key: str,
     passphrase_env: str | None,
@@ -120,7 +123,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         recorder=load_signer(recorder_key, ask) if recorder_key else None,
         jobs=jobs,
         credentials=connector.credentials,
-        transfer=replace(connector.transfer, spool=tmpdir),
+        transfer=replace(connector.transfer, spool=tmpdir, reread=reread),
     )
     done = push(request, connector.progress)
     data = describe_bundle(done.bundle, done.manifest)

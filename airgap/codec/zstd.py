@@ -8,8 +8,10 @@ from airgap.codec.buffer import Buffer
 from airgap.errors import CorruptError
 from airgap.format import limits
 
-__all__ = ["decode", "encode", "encode_entropy"]
+__all__ = ["LIBRARY", "decode", "encode", "encode_entropy"]
 
+LIBRARY: Final = f"{zstandard.__version__} {'.'.join(map(str, zstandard.ZSTD_VERSION))}"
+"""Another version may store the same chunks in other bytes."""
 ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
     strategy=zstandard.STRATEGY_FAST,
     min_match=7,

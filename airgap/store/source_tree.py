@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 READ_BYTES: Final = 1024 * 1024
+_YOUNG: Final = 60_000_000_000
+"""In ns. Linux writes changed pages after 30 seconds, and looks for them every 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,27 @@ class StableFile:
             raise _make_read_error(error) from error
         self._offset += count
         return data
+
+    def skip(self, count: int) -> None:
+        """Pass over the next ``count`` bytes."""
+        self._offset += count
+
+    def settle(self, now: int) -> bool:
+        """Make sure that each change from now on (in ns since 1970) shows in the file's times.
+
+        A program that maps a file may change a page that waits to be written once more, and that
+        does not show. A page waits for half a minute at most; what of a large file may wait is
+        written now. Of a small file that is so young, the answer is no.
+        """
+        if self._source.times[1] + _YOUNG < now:
+            return True
+        if self.size < READ_BYTES:
+            return False
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            return False
+        return True
 
     def list_data(self) -> Iterator[tuple[int, int]]:
         """Yield where data begins and ends: all but the holes that are worth looking for.

@@ -30,6 +30,7 @@ from airgap.flow.exporting.read import plain_entries
 from airgap.flow.exporting.remember import remember_export
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
+from airgap.flow.exporting.unread import load_file
 from airgap.flow.exporting.write_bundle import BundleOptions
 from airgap.flow.licences.gate import load_policy
 from airgap.flow.location.connector import Connector, TransferOptions
@@ -49,7 +50,8 @@ from airgap.format.kinds import MODEL, Kind
 from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
 from airgap.signing.thresholds import find_valid_signers
-from airgap.store.source_tree import read_stable
+from airgap.state.digest_cache import DigestCache, open_cache
+from airgap.store.source_tree import SourceFile, read_stable
 
 __all__ = ["PushRequest", "PushResult", "push"]
 
@@ -117,9 +119,18 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
     """
     if isinstance(request.depot, LocalDepot):
         require_folder_above(request.depot.path)
-    options = replace(request.terms.make_options(request.jobs), recorder=request.recorder)
+    with open_cache(rereads=request.transfer.reread) as cache:
+        return _push_item(
+            request, Connector(request.credentials, request.transfer, progress, cache)
+        )
+
+
+def _push_item(request: PushRequest, connector: Connector) -> PushResult:
+    """Push an item with a cache. Raises as ``push``."""
+    progress = connector.progress
+    options = request.terms.make_options(request.jobs)
+    options = replace(options, recorder=request.recorder, cache=connector.cache)
     policy = load_policy(request.licence_policy) if request.licence_policy else None
-    connector = Connector(request.credentials, request.transfer, progress)
     with gather_sources(
         {request.kind: [request.tag]},
         request.closure,
@@ -158,7 +169,7 @@ def _push(
     with open_depot.open_depot(request.depot, connector) as depot:
         ours = list(_find_own_bundles(request.signer, depot, _find_top(request.kind, sources)))
         if ours:
-            digests = _read_digests(sources, progress)
+            digests = _read_digests(sources, connector.cache, progress)
             for bundle, manifest in ours:
                 if (
                     not request.force
@@ -305,25 +316,33 @@ def _contradicts(manifest: Manifest, digests: Mapping[_Key, bytes], request: Pus
     return len(tops) == 1 and digests[tops[0].key] != tops[0].digest
 
 
-def _read_digests(sources: Sequence[Source], progress: Progress) -> dict[_Key, bytes]:
-    """Read all items for their digests (format §3.2)."""
+def _read_digests(
+    sources: Sequence[Source], cache: DigestCache, progress: Progress
+) -> dict[_Key, bytes]:
+    """Return the digests of all items (format §3.2); read what may have changed since it was."""
     progress.begin("comparing", sum(source.tree.size for source in sources))
     try:
-        return {source.key: _read_item(source, progress).digest for source in sources}
+        return {source.key: _read_item(source, cache, progress).digest for source in sources}
     finally:
         progress.end()
 
 
-def _read_item(source: Source, progress: Progress) -> Item:
+def _read_item(source: Source, cache: DigestCache, progress: Progress) -> Item:
     progress.name_item(str(source))
     files = []
     for file in source.tree.files:
-        digest = hashlib.sha256()
-        for piece in read_stable(file):
-            digest.update(piece)
-            progress.advance(len(piece))
-        files.append(File(file.path, file.executable, file.size, digest.digest(), ()))
+        cached = load_file(cache, file)
+        digest = cached.digest if cached else _read_file(file, progress)
+        files.append(File(file.path, file.executable, file.size, digest, ()))
     return make_item(source.kind, source.name, source.version, [*files, *plain_entries(source)])
+
+
+def _read_file(file: SourceFile, progress: Progress) -> bytes:
+    digest = hashlib.sha256()
+    for piece in read_stable(file):
+        digest.update(piece)
+        progress.advance(len(piece))
+    return digest.digest()
 
 
 def _make_conflict(

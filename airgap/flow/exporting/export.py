@@ -58,6 +58,7 @@ from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.format.ledger import digest
 from airgap.format.want import Want
 from airgap.signing.signer import Signer
+from airgap.state.digest_cache import open_cache
 
 __all__ = [
     "ExportPlan",
@@ -130,9 +131,15 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         StorageError, CorruptError: see ``write_bundle.export_items``.
         TransportError: a server cannot be reached, or broke off.
     """
-    connector = Connector(request.credentials, request.transfer, progress)
     if not request.signers:
         raise ConfigurationError("There is no key to sign with.", "Give --key FILE.key.")
+    with open_cache(rereads=request.transfer.reread) as cache:
+        return _export(request, Connector(request.credentials, request.transfer, progress, cache))
+
+
+def _export(request: ExportRequest, connector: Connector) -> ExportResult:
+    """Export with a cache. Raises as ``export``."""
+    progress = connector.progress
     require_builders(request.signers, request.roots)
     _refuse_unfit(request)
     settings = _make_options(request, connector)
@@ -176,7 +183,13 @@ def plan_export(request: ExportRequest, progress: Progress) -> ExportPlan:
     Raises:
         AirgapError: as ``export``.
     """
-    connector = Connector(request.credentials, request.transfer, progress)
+    with open_cache(rereads=request.transfer.reread) as cache:
+        return _plan(request, Connector(request.credentials, request.transfer, progress, cache))
+
+
+def _plan(request: ExportRequest, connector: Connector) -> ExportPlan:
+    """Plan with a cache. Raises as ``plan_export``."""
+    progress = connector.progress
     _refuse_unfit(request)
     settings = _make_options(request, connector)
     policy = load_policy(request.licence_policy) if request.licence_policy else None
@@ -276,6 +289,7 @@ def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions
         bases=find_bases(request.bases, request.want, connector, request.identities),
         model_signer=request.model_signer,
         recorder=request.recorder,
+        cache=connector.cache,
     )
     if request.want is None:
         return settings

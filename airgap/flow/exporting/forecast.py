@@ -27,11 +27,13 @@ from airgap.flow.exporting.samples import (
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.stored_packs import StoredPacks
 from airgap.flow.exporting.turns import count_rows
+from airgap.flow.exporting.unread import NOTHING_UNREAD
 from airgap.flow.exporting.write_bundle import (
     NUMBERS_BYTES,
     BundleOptions,
     Draft,
     draft_manifest,
+    foresee_packs,
     manifest_room,
     measure_manifest,
 )
@@ -43,6 +45,8 @@ from airgap.format.manifest import Pack
 __all__ = ["Forecast", "forecast_bundle"]
 
 _EXACT_BYTES: Final = 16 * limits.MIB
+_EXACT_BESIDE_PACKS: Final = 64 * limits.MIB
+"""A file that changed is read with its neighbours in the same pack."""
 _BYTES_PER_SAMPLE: Final = 16 * limits.MIB
 _FEWEST, _MOST = 32, 256
 _ENCODED_BYTES: Final = 256 * limits.KIB
@@ -90,13 +94,17 @@ def forecast_bundle(
     Raises:
         StorageError: a file changed since it was scanned, or cannot be read.
     """
-    options = PackOptions(settings.jobs, settings.preset, settings.bases)
-    extents = list_extents(sources)
     stored = StoredPacks(target, sources)
-    if sum(extent.end - extent.begin for extent in extents) <= _EXACT_BYTES:
+    options = foresee_packs(sources, settings, stored.has_pack)
+    forecast: Forecast | None = None
+    if options.unread.files and options.unread.measure_read(sources) <= _EXACT_BESIDE_PACKS:
         forecast = _measure(sources, settings, options, stored)
-    else:
-        forecast = _estimate(extents, sources, settings, options, stored)
+    if forecast is None:
+        options = replace(options, unread=NOTHING_UNREAD)
+        extents = list_extents(sources)
+        if sum(extent.end - extent.begin for extent in extents) <= _EXACT_BYTES:
+            forecast = _measure(sources, settings, options, stored)
+        forecast = forecast or _estimate(extents, sources, settings, options, stored)
     return _seal(forecast) if settings.sealing else forecast
 
 
@@ -116,8 +124,10 @@ def _seal(forecast: Forecast) -> Forecast:
 
 def _measure(
     sources: Sequence[Source], settings: BundleOptions, options: PackOptions, stored: StoredPacks
-) -> Forecast:
+) -> Forecast | None:
     packed = measure_packs(sources, options)
+    if packed is None:
+        return None
     new = tuple(pack for pack in packed.packs if not stored.has_pack(pack))
     manifest = measure_manifest(packed.items, packed.chunks, packed.packs, settings)
     return Forecast(

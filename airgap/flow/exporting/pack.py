@@ -5,27 +5,37 @@ blocks; others digest files and packs, each from its beginning to its end; one w
 under way is bounded, so memory does not grow with the size of a model.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from airgap.carrier.port import BundleWriter
 from airgap.chunking.cutters import cut
 from airgap.chunking.zeros import digest_chunk
 from airgap.codec.table import DIFFERENCE, Preset, encode, encode_difference
+from airgap.errors import StorageError
 from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.digesters import Digester, Digesters, run_digesters
-from airgap.flow.exporting.packing import PackBuilder, PackWriting, Stored, StoredBlock
+from airgap.flow.exporting.packing import (
+    PackBuilder,
+    PackWriting,
+    SettledBlock,
+    Stored,
+    StoredBlock,
+)
 from airgap.flow.exporting.read import ChunkNames, FileRun, plain_entries
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.turns import SIDE_BY_SIDE, is_large, take_turns
+from airgap.flow.exporting.unread import NOTHING_UNREAD, CachedFile, Unread, keep_pack
 from airgap.flow.pipeline import map_in_order, run_workers, serial_executor
 from airgap.flow.progress import Progress, Silent
 from airgap.format import limits
 from airgap.format.inventory import Item, make_item
 from airgap.format.manifest import ChunkTable, Pack
+from airgap.state.digest_cache import NO_CACHE, DigestCache
 from airgap.store.source_tree import StableFile
 
 __all__ = ["PackOptions", "PackedItem", "encode_block", "measure_packs", "pack_items"]
@@ -62,28 +72,50 @@ class PackOptions:
     jobs: int
     preset: Preset = "default"
     bases: Bases = NO_BASES
+    unread: Unread = NOTHING_UNREAD
+    cache: DigestCache = NO_CACHE
+    """Keeps what is read and packed."""
 
 
 def pack_items(
     sources: Sequence[Source], writer: BundleWriter, options: PackOptions, progress: Progress
 ) -> PackedItem:
-    """Read all items once and hand their packs to the writer.
+    """Read all items once, but for what need not be read, and hand their packs to the writer.
 
     Raises:
         StorageError: a file changed while it was read, or the disk refused.
     """
+    writing = PackWriting(writer)
+    packed = _pack_items(sources, writing, writer.abort, options, progress)
+    while packed is None:  # other packs than were foreseen: now nothing is
+        progress.begin("exporting", sum(source.tree.size for source in sources))
+        writing.forget_packs()
+        options = replace(options, unread=NOTHING_UNREAD)
+        packed = _pack_items(sources, writing, writer.abort, options, progress)
+    return packed
+
+
+def _pack_items(
+    sources: Sequence[Source],
+    writing: PackWriting,
+    abort: Callable[[], None],
+    options: PackOptions,
+    progress: Progress,
+) -> PackedItem | None:
+    """Pack all items; None if a pack is not as it was foreseen. Raises as ``pack_items``."""
     names = ChunkNames(options.bases.have)
     runs: list[list[FileRun]] = []
     most = _limit_ahead(options.jobs)
-    writing = PackWriting(writer)
     with (
         run_workers(options.jobs) as pool,
         run_digesters(options.jobs) as file_digesters,
         run_digesters(options.jobs) as pack_digesters,
         # Left first: it may wait for a pack's digest.
-        serial_executor(writer.abort, lag=_MOST_PACKS) as disk,
+        serial_executor(abort, lag=_MOST_PACKS) as disk,
     ):
-        builder = PackBuilder(names, pack_digesters, lambda pack: disk.submit(writing.write, pack))
+        builder = PackBuilder(
+            names, pack_digesters, lambda pack: disk.submit(writing.write, pack), options.unread
+        )
         cuts = _Cutting(runs, file_digesters, options, progress).cut_all(sources)
         hashed = map_in_order(pool, partial(_hash, options, names), cuts, most, quick=_is_hashed)
         blocks = _join_chunks(hashed, names)
@@ -91,14 +123,20 @@ def pack_items(
             _add(builder, block)
             while builder.added - writing.done > _MOST_HELD_BYTES and disk.wait():
                 pass
-    return _describe(sources, runs, builder, names, writing)
+            if not builder.is_as_foreseen:
+                break
+    if not builder.is_as_foreseen:
+        return None
+    packed = _describe(sources, runs, builder, names, writing)
+    _keep(runs, writing, names, packed, options)
+    return packed
 
 
-def measure_packs(sources: Sequence[Source], options: PackOptions) -> PackedItem:
+def measure_packs(sources: Sequence[Source], options: PackOptions) -> PackedItem | None:
     """Make the packs of all items in memory, one after the other, and keep none.
 
     Sizes are those of an export; the digests of files that have several chunks are not computed,
-    so that holes of files cost nothing.
+    so that holes of files cost nothing. None: a pack is not as it was foreseen.
 
     Raises:
         StorageError: a file changed since it was scanned, or cannot be read.
@@ -106,11 +144,13 @@ def measure_packs(sources: Sequence[Source], options: PackOptions) -> PackedItem
     names = ChunkNames(options.bases.have)
     runs: list[list[FileRun]] = []
     writing = PackWriting(None)
-    builder = PackBuilder(names, Digesters([lambda work: work()]), writing.write)
+    builder = PackBuilder(names, Digesters([lambda work: work()]), writing.write, options.unread)
     nobody = Digesters([lambda _work: None])
     cuts = _Cutting(runs, nobody, options, Silent()).cut_all(sources)
     for block in _join_chunks(map(partial(_hash, options, names), cuts), names):
         _add(builder, _encode(options, block))
+    if not builder.is_as_foreseen:
+        return None
     return _describe(sources, runs, builder, names, writing)
 
 
@@ -120,10 +160,14 @@ def _limit_ahead(jobs: int) -> int:
 
 
 def _add(builder: PackBuilder, block: "_Block") -> None:
-    if block.stored is None:
+    if not builder.is_as_foreseen:
+        return
+    if block.settled:
+        builder.add_settled(SettledBlock(block.row, block.chunks, block.settled, block.width))
+    elif block.stored is None:
         builder.end(block.row)
     else:
-        builder.add(StoredBlock(block.row, block.chunks, block.stored))
+        builder.add(StoredBlock(block.row, block.chunks, block.stored, block.width))
 
 
 def _describe(
@@ -141,6 +185,25 @@ def _describe(
     return PackedItem(items, names.table(), packs, *written)
 
 
+def _keep(
+    runs: Sequence[Sequence[FileRun]],
+    writing: PackWriting,
+    names: ChunkNames,
+    packed: PackedItem,
+    options: PackOptions,
+) -> None:
+    """Keep what was read, for the next export."""
+    if not options.cache.is_usable:
+        return
+    for below in runs:
+        for run in below:
+            run.keep(options.cache, names, packed.chunks)
+    if not options.bases.bundles:  # differences depend on more than chunks
+        for pack, widths in zip(packed.packs, writing.widths, strict=True):
+            if widths:
+                keep_pack(options.cache, options.preset, pack, widths, packed.chunks)
+
+
 class _ChunkJob(NamedTuple):
     """A chunk of a file; with ``file`` None, the end of a row."""
 
@@ -154,6 +217,13 @@ class _ChunkJob(NamedTuple):
     digest: bytes = b""
     stored: Stored | None = None
     """Takes the place of ``plain``, for a chunk that is a block of its own."""
+    expected: bytes = b""
+    """The digest that it had when the file was read before; empty if it was not."""
+
+    @property
+    def settled(self) -> tuple[bytes, ...]:
+        """Its digest, if it need not be read."""
+        return () if self.plain or self.stored else (self.digest,)
 
     @property
     def is_block(self) -> bool:
@@ -169,6 +239,8 @@ class _Block(NamedTuple):
     plain: bytes = b""
     width: int = 0
     stored: Stored | None = None
+    settled: tuple[bytes, ...] = ()
+    """The digests of those of its chunks that were not read."""
 
 
 class _Cutting:
@@ -185,6 +257,8 @@ class _Cutting:
         self._runs = runs
         self._digesters = digesters
         self._bases = options.bases
+        self._unread = options.unread
+        self._cache = options.cache
         self._progress = progress
         self._rows = count()
 
@@ -214,15 +288,39 @@ class _Cutting:
     ) -> Iterator[_ChunkJob]:
         """Cut a file. What takes less time to hash than to hand over is hashed here."""
         file = run.source
+        cached = self._unread.find_file(file)
+        if cached:
+            yield from self._cut_cached(row, run, cached)
+            return
         resembles = self._bases.find_similar(source, file.path)
+        now = self._cache.clock()
         with StableFile(file) as stable:
+            run.since = now if self._cache.is_usable and stable.settle(now) else 0
             for plain, width, part, offset in cut(stable):
                 size = len(plain)
+                run.widths.append(width)
                 if size < file.size:
                     digester.submit(partial(run.feed, plain))
                 base = resembles.get((part, offset, size))
                 digest = digest_chunk(plain) if size <= _SMALL and base is None else b""
                 yield _ChunkJob(row, run, size, plain, width, base, digest)
+                self._progress.advance(size)
+
+    def _cut_cached(self, row: int, run: FileRun, cached: CachedFile) -> Iterator[_ChunkJob]:
+        """Cut a file where it was cut before, and read those chunks that are not settled."""
+        run.sha256 = cached.digest
+        behind = 0
+        with ExitStack() as opened:
+            stable: StableFile | None = None
+            for digest, size, width in cached.chunks:
+                if digest in self._unread.settled:
+                    behind += size
+                    yield _ChunkJob(row, run, size, width=width, digest=digest)
+                else:
+                    stable = stable or opened.enter_context(StableFile(run.source))
+                    stable.skip(behind)
+                    plain, behind = stable.read(size), 0
+                    yield _ChunkJob(row, run, size, plain, width, expected=digest)
                 self._progress.advance(size)
 
 
@@ -234,6 +332,7 @@ class _Gathering:
         self._row = row
         self._chunks: list[int] = []
         self._parts: list[bytes] = []
+        self._settled: tuple[bytes, ...] = ()
 
     def fits(self, job: _ChunkJob) -> bool:
         """Tell whether a chunk can join (format §12)."""
@@ -245,12 +344,14 @@ class _Gathering:
         self.size += job.size
         self._chunks.append(number)
         self._parts.append(job.plain)
+        self._settled += job.settled
 
     def take(self) -> Iterator[_Block]:
         """Yield the block, if there are chunks, and begin the next one."""
         if self._parts:
-            yield _Block(self._row, tuple(self._chunks), b"".join(self._parts), self.width)
-            self._chunks, self._parts, self.size = [], [], 0
+            plain = b"".join(self._parts)
+            yield _Block(self._row, tuple(self._chunks), plain, self.width, None, self._settled)
+            self._chunks, self._parts, self._settled, self.size = [], [], (), 0
 
 
 def _join_chunks(jobs: Iterator[_ChunkJob], names: ChunkNames) -> Iterator[_Block]:
@@ -268,7 +369,7 @@ def _join_chunks(jobs: Iterator[_ChunkJob], names: ChunkNames) -> Iterator[_Bloc
             continue
         if job.is_block:
             yield from gathering.take()
-            yield _Block(job.row, (number,), job.plain, job.width, job.stored)
+            yield _Block(job.row, (number,), job.plain, job.width, job.stored, job.settled)
         else:
             if not gathering.fits(job):
                 yield from gathering.take()
@@ -280,7 +381,7 @@ def _is_hashed(job: _ChunkJob) -> bool:
 
 
 def _is_encoded(block: _Block) -> bool:
-    return not block.chunks or block.stored is not None
+    return not block.chunks or block.stored is not None or bool(block.settled)
 
 
 def _hash(options: PackOptions, names: ChunkNames, job: _ChunkJob) -> _ChunkJob:
@@ -288,10 +389,20 @@ def _hash(options: PackOptions, names: ChunkNames, job: _ChunkJob) -> _ChunkJob:
     if _is_hashed(job):
         return job
     digest = digest_chunk(job.plain)
+    if job.file and job.expected and digest != job.expected:
+        _refuse_silent_change(job.file)
     if not job.is_block or names.knows(digest):
         return job._replace(digest=digest)
     stored = encode_block(options, job.plain, job.width, job.base)
     return job._replace(digest=digest, stored=stored, plain=b"")
+
+
+def _refuse_silent_change(run: FileRun) -> NoReturn:
+    raise StorageError(
+        f"{run.source.location} was changed without a trace: its size and times are those that it"
+        " had when it was read before.",
+        "Find out what wrote to it, and run the same command with --reread.",
+    )
 
 
 def _encode(options: PackOptions, block: _Block) -> _Block:

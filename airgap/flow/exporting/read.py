@@ -9,9 +9,11 @@ from functools import cached_property
 from airgap.chunking.cutters import cut
 from airgap.chunking.zeros import digest_chunk
 from airgap.flow.exporting.select import Source
+from airgap.flow.exporting.unread import CachedChunk, CachedFile, keep_file
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Entry, File, Folder, Link
 from airgap.format.manifest import ChunkTable
+from airgap.state.digest_cache import DigestCache
 from airgap.store.source_tree import SourceFile, StableFile
 
 __all__ = ["ChunkNames", "FileRun", "cut_and_name", "plain_entries"]
@@ -27,6 +29,12 @@ class FileRun:
     last: bytes = b""
     """The digest of the last chunk."""
     digest: "hashlib._Hash | None" = None
+    sha256: bytes = b""
+    """That of the whole file, if it need not be read as a whole."""
+    widths: bytearray = field(default_factory=bytearray)
+    """That of the numbers of each chunk, in bytes."""
+    since: int = 0
+    """When it began to be read, in ns since 1970; 0 if a change from then on may not show."""
 
     def feed(self, data: bytes) -> None:
         """Digest the next bytes; of a file that is one chunk, that need not be done."""
@@ -37,9 +45,23 @@ class FileRun:
     def entry(self, names: "ChunkNames") -> File:
         """Describe the file; call it when all chunks of all files are known."""
         source = self.source
-        digest = (self.digest or hashlib.sha256()).digest() if len(self.chunks) != 1 else self.last
         chunks = tuple(map(names.index, self.chunks))
-        return File(source.path, source.executable, source.size, digest, chunks)
+        return File(source.path, source.executable, source.size, self._find_digest(), chunks)
+
+    def keep(self, cache: DigestCache, names: "ChunkNames", table: ChunkTable) -> None:
+        """Keep what was read of the file, if all of it was."""
+        if not self.since:
+            return
+        chunks = [
+            CachedChunk(table.digest(at), table.lengths[at], width)
+            for at, width in zip(map(names.index, self.chunks), self.widths, strict=True)
+        ]
+        keep_file(cache, self.source, self.since, CachedFile(self._find_digest(), tuple(chunks)))
+
+    def _find_digest(self) -> bytes:
+        if self.sha256:
+            return self.sha256
+        return (self.digest or hashlib.sha256()).digest() if len(self.chunks) != 1 else self.last
 
 
 class ChunkNames:

@@ -9,7 +9,7 @@ from airgap.flow.exporting.select import Source
 from airgap.format import limits
 from airgap.store.source_tree import SourceFile
 
-__all__ = ["SIDE_BY_SIDE", "count_rows", "is_large", "take_turns"]
+__all__ = ["SIDE_BY_SIDE", "count_rows", "is_large", "split_into_rows", "take_turns"]
 
 SIDE_BY_SIDE: Final = 4
 """How many large files are read at a time. More would have as many more packs in memory."""
@@ -21,6 +21,14 @@ T = TypeVar("T")
 def is_large(file: SourceFile) -> bool:
     """Tell whether a file has packs of its own (format §12)."""
     return file.size >= _LARGE_BYTES
+
+
+def split_into_rows(files: Sequence[SourceFile]) -> list[list[SourceFile]]:
+    """Return the files of an item whose chunks go into the same packs (format §12)."""
+    return [
+        [file for file in files if not is_large(file)],
+        *([file] for file in files if is_large(file)),
+    ]
 
 
 def count_rows(sources: Sequence[Source]) -> int:

@@ -23,6 +23,7 @@ from airgap.flow.exporting.pack import PackOptions, pack_items
 from airgap.flow.exporting.read import ChunkNames, FileRun, cut_and_name, plain_entries
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.turns import count_rows
+from airgap.flow.exporting.unread import find_unread
 from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
@@ -35,6 +36,7 @@ from airgap.format.inventory import Entry, File, Item, make_item
 from airgap.format.ledger import digest
 from airgap.format.manifest import ChunkTable, Manifest, Pack
 from airgap.signing.signer import Signer
+from airgap.state.digest_cache import NO_CACHE, DigestCache
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import SourceFile, StableFile
 from airgap.version import __version__
@@ -49,6 +51,7 @@ __all__ = [
     "draft_manifest",
     "export_bare",
     "export_items",
+    "foresee_packs",
     "inventory_only",
     "manifest_room",
     "measure_manifest",
@@ -92,6 +95,8 @@ class BundleOptions:
     """What is attached, in this order (format §24)."""
     recorder: Signer | None = None
     """Who signs the checkpoints that travel with the bundle (format §29.5); None: none do."""
+    cache: DigestCache = NO_CACHE
+    """What need not be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ def export_items(
         progress.begin("exporting", sum(source.tree.size for source in sources))
         for name, data in settings.roots.items():
             writer.put_root(name, data)
-        options = PackOptions(settings.jobs, settings.preset, settings.bases)
+        options = foresee_packs(sources, settings, lambda pack: not writer.lacks(pack))
         packed = pack_items(sources, writer, options, progress)
         _refuse_damaged(sources, packed.items)
         created = _find_creation_time(sources)
@@ -162,6 +167,7 @@ def export_items(
         record_export(manifest, raw, signers, progress, settings.documents)
         envelopes |= _attach(manifest, raw, settings)
         publish(writer, SignedBundle(bundle, raw, envelopes, manifest.packs), progress)
+        settings.cache.save()
     finally:
         writer.abort()
         progress.end()
@@ -174,6 +180,15 @@ def export_items(
         packed.bytes_written,
         index=sealed.index if sealed else None,
     )
+
+
+def foresee_packs(
+    sources: Sequence[Source], settings: BundleOptions, has_pack: Callable[[Pack], bool]
+) -> PackOptions:
+    """Find what need not be read, where ``has_pack`` tells of each pack whether it is there."""
+    bases = settings.bases
+    unread = find_unread(sources, settings.cache, settings.preset, bases, has_pack)
+    return PackOptions(settings.jobs, settings.preset, bases, unread, settings.cache)
 
 
 def export_bare(

@@ -20,6 +20,7 @@ from airgap.flow.progress import Progress, Silent
 from airgap.flow.site import make_permit, refuse_forbidden_options
 from airgap.printable import quote
 from airgap.state import upload_marks
+from airgap.state.digest_cache import NO_CACHE, DigestCache
 from airgap.transport.folder import FolderTransport
 from airgap.transport.open_transport import open_transport
 from airgap.transport.port import Transport
@@ -51,6 +52,8 @@ class TransferOptions:
     verify_after_write: bool = False
     room: int = 0
     """Bytes that a ``.airgap`` file leaves for later attachments, beside those for signatures."""
+    reread: bool = False
+    """Whether to read what has not changed since it was read; see ``airgap.state.digest_cache``."""
     tries: int | None = None
     """Attempts without progress before giving up; None is the default of ``RetryPolicy``."""
 
@@ -62,6 +65,8 @@ class Connector:
     credentials: Credentials = field(default_factory=Credentials)
     transfer: TransferOptions = field(default_factory=TransferOptions)
     progress: Progress = field(default_factory=Silent)
+    cache: DigestCache = NO_CACHE
+    """What need not be read again."""
 
     def open_depot(self, location: LocalDepot | RemoteDepot) -> Depot:
         """Open a depot as a whole, in a folder of this machine or on a server.

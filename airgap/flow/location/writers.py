@@ -68,7 +68,7 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
     """
     match location:
         case LocalDepot():
-            yield DepotWriter(location.path)
+            yield DepotWriter(location.path, connector.cache)
         case ArchiveFile() if layout.is_archive_name(location.path.name):
             most = room() + connector.transfer.room
             with _keep_if_interrupted(
