@@ -13,7 +13,7 @@ from airgap.bom.claims import MOST_CLAIMS, LicenceClaim, make_claim
 from airgap.bom.expression import parse_expression
 from airgap.bom.spdx import find_spdx_id
 
-__all__ = ["TAIL_BYTES", "read_metadata", "read_wheel_licences"]
+__all__ = ["TAIL_BYTES", "extract_metadata", "read_metadata", "read_wheel_licences"]
 
 TAIL_BYTES: Final = 4 * 1024 * 1024
 """The most that is read of a wheel, from its end."""
@@ -39,7 +39,7 @@ def read_wheel_licences(tail: bytes, size: int, path: str) -> tuple[LicenceClaim
     Raises:
         ValueError: it is not a wheel, or METADATA is not within these bytes.
     """
-    return read_metadata(_extract(tail, size), path)
+    return read_metadata(extract_metadata(tail, size), path)
 
 
 def read_metadata(raw: bytes, path: str) -> tuple[LicenceClaim, ...]:
@@ -81,8 +81,12 @@ def _read_headers(text: str) -> dict[str, list[str]]:
     return headers
 
 
-def _extract(tail: bytes, size: int) -> bytes:
-    """Return METADATA. ``tail`` ends the file, which has ``size`` bytes."""
+def extract_metadata(tail: bytes, size: int) -> bytes:
+    """Return METADATA. ``tail`` ends the file, which has ``size`` bytes.
+
+    Raises:
+        ValueError: it is not a wheel, or METADATA is not within these bytes.
+    """
     skipped = size - len(tail)
     at = tail.rfind(b"PK\5\6", max(0, len(tail) - _END_BYTES))
     if at < 0:

@@ -1,23 +1,33 @@
-"""What bento.yaml and model.yaml say to those who list a registry, as plain data."""
+"""What descriptions of items say to those who list a registry, as plain data."""
 
-from typing import Any
+from typing import Any, Final
 
+from airgap.format import image
 from airgap.format.inventory import Item
-from airgap.format.kinds import BENTO
+from airgap.format.kinds import BENTO, IMAGE, MODEL
 from airgap.store.kinds import find_kind
 from airgap.store.yaml_tree import Node, Scalar, parse_tree, string
 
-__all__ = ["summarize"]
+__all__ = ["SUMMARIZED", "summarize"]
+
+SUMMARIZED: Final = frozenset({MODEL.name, BENTO.name, IMAGE.name})
+"""The kinds of items whose descriptions say something."""
 
 _FIELDS = ("service", "bentoml_version", "module", "api_version")
 
 
 def summarize(item: Item, raw: bytes) -> dict[str, Any]:
-    """Return the creation time (seconds since 1970), labels and some texts of a description.
+    """Return creation time (seconds since 1970), labels and some texts of a Bento or a model.
+
+    Of an image it is the reference, and the digest (hex) and type of its manifest or index.
 
     Raises:
         CorruptError: it is malformed, as an import would find.
     """
+    if item.kind == IMAGE.name:
+        index = image.decode(raw)
+        names = {"reference": index.reference, "image_digest": index.digest}
+        return {**names, "media_type": index.media_type}
     kind = find_kind(item.kind)
     source = f"{kind.rules.description} of {item}"
     description = kind.read_description(raw, source)

@@ -10,6 +10,7 @@ from airgap.flow.location.connector import LOCAL
 from airgap.flow.location.location import parse_depot
 from airgap.flow.serving.mirror import Mirror, open_mirror
 from airgap.server.mirror.server import MirrorServer, open_server
+from tests.support import forge
 from tests.support.sides import Side, Site
 
 
@@ -82,3 +83,11 @@ def running(side: Side, depot: Path) -> Iterator[RunningMirror]:
             server.stop()
             thread.join(60)
             assert not thread.is_alive()
+
+
+def forge_depot(folder: Path, site: Site, *items: forge.Item) -> Path:
+    """Write a depot with a bundle of items that are written by hand, signed by the builder."""
+    draft = forge.draft(*items, reader=2)
+    raw = draft.raw()
+    signed = forge.sign(raw, forge.load_signer(site.key()))
+    return forge.write_depot(folder, forge.members(raw, signed, draft.packs))

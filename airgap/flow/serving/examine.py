@@ -21,7 +21,7 @@ from airgap.format import manifest as manifests
 from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest, Pack
 from airgap.state import manifest_cache
-from airgap.store.description_summary import summarize
+from airgap.store.description_summary import SUMMARIZED, summarize
 
 __all__ = ["Examiner", "Standing", "read_manifest"]
 
@@ -165,10 +165,9 @@ class Examiner:
         return ItemRow(*name, item.digest.hex(), item.size, created_at, bundle, summary)
 
     def _summarize(self, readable: ReadableBundle, item: Item) -> Mapping[str, Any]:
-        """Read the description of a Bento or a model; other kinds have none of this form."""
-        path = item.rules.description
-        files = [file for file in item.files if file.path == path]
-        if not path.endswith(".yaml") or not files or files[0].size > limits.DESCRIPTION_BYTES:
+        """Read the description of an item, if its kind has one that says something."""
+        files = [file for file in item.files if file.path == item.rules.description]
+        if item.kind not in SUMMARIZED or not files or files[0].size > limits.DESCRIPTION_BYTES:
             return {}
         return summarize(item, b"".join(self.reader.read_file(readable, files[0])))
 

@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from airgap.errors import AirgapError
 from airgap.flow.serving.mirror import Mirror
-from airgap.server.mirror import bentocloud, hub
+from airgap.server.mirror import bentocloud, hub, registry, simple_index
 from airgap.server.mirror.answers import make_error
 
 __all__ = ["make_app"]
@@ -22,6 +22,7 @@ def make_app(mirror: Mirror) -> Starlette:
         served = sum(not row.reason for row in bundles)
         return JSONResponse({"served": served, "withheld": len(bundles) - served})
 
-    routes = [Route("/-/health", get_health), *bentocloud.make_routes(mirror)]
-    routes += hub.make_routes(mirror)
+    routes = [Route("/-/health", get_health)]
+    for protocol in (bentocloud, registry, simple_index, hub):
+        routes += protocol.make_routes(mirror)
     return Starlette(routes=routes, exception_handlers={AirgapError: make_error})
