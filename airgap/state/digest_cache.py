@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Final, Literal
 
 from airgap.disk import sharing
+from airgap.disk.digests import digest_file
 from airgap.disk.file_state import Disks, FileState
 from airgap.errors import AirgapError
 from airgap.format import limits
@@ -26,8 +27,9 @@ from airgap.state.state_folder import own_folder, state_folder
 
 __all__ = ["NO_CACHE", "DigestCache", "EntryKind", "find_cache_file", "open_cache"]
 
-EntryKind = Literal["file", "pack", "stored", "clock"]
-"""Of a file: its chunks. Of a sequence of chunks: its pack. Of a stored pack: its digest."""
+EntryKind = Literal["file", "pack", "stored", "digest", "clock"]
+"""Of a file: its chunks. Of a sequence of chunks: its pack. Of a stored pack, or of an installed
+file: its SHA-256."""
 
 _SCHEMA: Final = 1
 _NAME: Final = "digests.sqlite"
@@ -35,6 +37,8 @@ _MOST_BYTES: Final = 256 * limits.MIB
 _MOST_ENTRY_BYTES: Final = 32 * limits.MIB
 _WAIT_SECONDS: Final = 1.0
 """For another process that writes, which takes milliseconds."""
+_YOUNG: Final = 60 * 10**9
+"""In ns: what a program that maps a file can change without a trace is written before that."""
 _DAY: Final = 86_400 * 10**9
 _CHECK_BYTES: Final = 16
 _TIME: Final = struct.Struct("<q")
@@ -118,6 +122,20 @@ class DigestCache:
         if self.is_usable and state.is_settled(since) and self._disks.keeps_times(file, state):
             key, current = _split(state)
             self.add(kind, key, current + value)
+
+    def digest(self, file: Path) -> bytes:
+        """Return the SHA-256 of a file; it is read only if it may have changed since it was.
+
+        Raises:
+            OSError: it cannot be read, or is not a file.
+        """
+        state, now = FileState.of(file.stat()), self.clock()
+        digest = self.load_for("digest", file, state)
+        if digest is None:
+            digest = digest_file(file)
+            if state.changed + _YOUNG < now and FileState.of(file.stat()) == state:
+                self.add_for("digest", file, state, now, digest)
+        return digest
 
     def save(self) -> None:
         """Write what is new, unless the disk refuses or another process writes for long.

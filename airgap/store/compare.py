@@ -58,13 +58,15 @@ def list_differences(
         yield from _find_extra_paths(item, target.final, digest)
 
 
-def find_differences(item: Item, target: InstallPath) -> Iterator[str]:
+def find_differences(
+    item: Item, target: InstallPath, digest: Callable[[Path], bytes] = digest_file
+) -> Iterator[str]:
     """Yield one line for each way in which what is installed differs from the item.
 
     A missing entry is not a difference where other files may lie beside the item's own: see
     ``has_missing_files``.
     """
-    for difference in _compare_item(item, target, digest_file):
+    for difference in _compare_item(item, target, digest):
         if difference.state != "missing" or not target.may_hold_more:
             yield str(difference)
     if not target.may_hold_more:

@@ -3,6 +3,7 @@
 import pytest
 
 from airgap.disk import file_state
+from airgap.state import digest_cache
 from airgap.store import source_tree
 
 
@@ -11,6 +12,7 @@ def make_steady(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(file_state, "is_fixed_disk", lambda _: True)
     patch.setattr(file_state, "_FINE_GRAIN", 0)
     patch.setattr(source_tree, "_YOUNG", 0)
+    patch.setattr(digest_cache, "_YOUNG", 0)
 
 
 def watch_reads(patch: pytest.MonkeyPatch) -> list[str]:

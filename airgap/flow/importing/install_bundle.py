@@ -5,15 +5,17 @@ everything of the bundle is verified and synced.
 """
 
 import dataclasses
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from airgap.disk.durable import sync_file_system
+from airgap.disk.file_state import FileState
 from airgap.disk.os_errors import storage_error
 from airgap.disk.space import measure_block, round_up
 from airgap.errors import AirgapError, NotTrustedError, PolicyError
@@ -37,6 +39,7 @@ from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
 from airgap.printable import quote
 from airgap.state.counted_files import save_counted
+from airgap.state.digest_cache import DigestCache, open_cache
 from airgap.state.installed_manifests import save_manifest
 from airgap.state.state_folder import state_folder
 from airgap.store.bentoml_listing import refuse_conflicts
@@ -151,7 +154,10 @@ def make_plan(
     Raises:
         ConflictError, StorageError: as ``import_bundle``.
     """
-    plan = plan_items(items, bundle, replace=options.replace, progress=progress)
+    with open_cache() as cache:
+        plan = plan_items(items, bundle, replace=options.replace, progress=progress, cache=cache)
+        if not options.dry_run:
+            cache.save()
     demand_one_disk(plan)
     return plan
 
@@ -275,8 +281,11 @@ def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> Insta
                 recording.enter_context(
                     history.record_import(record.entry, record.check, progress, changes=changes)
                 )
-            for item in plan.staged:
-                install(item)
+            with open_cache() as cache:
+                for item in plan.staged:
+                    _keep_digests(item, cache)
+                    install(item)
+                cache.save()
             for item in (*plan.interrupted, *plan.staged):
                 text = point_latest(item, now, is_newest=is_newest)
                 if text:
@@ -288,6 +297,17 @@ def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> Insta
     _remove_staging(plan)
     outcomes = tuple((item.item, item.outcome) for item in plan.items)
     return InstallResult(outcomes, tuple(_find_missing(item for item, _ in outcomes)))
+
+
+def _keep_digests(staged: StagedItem, cache: DigestCache) -> None:
+    """Keep what the files of an item are that are staged and compared; a rename changes no file."""
+    now = cache.clock()
+    for file in staged.item.files if cache.is_usable else ():
+        path = staged.folder / file.path
+        with suppress(OSError):  # then it is read the next time
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                cache.add_for("digest", path, FileState.of(status), now, file.digest)
 
 
 def _record_installed(plan: Plan, progress: Progress) -> None:

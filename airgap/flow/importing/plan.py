@@ -11,6 +11,7 @@ from airgap.errors import ConflictError, StorageError
 from airgap.flow.disk_use import DiskUse
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item
+from airgap.state.digest_cache import NO_CACHE, DigestCache
 from airgap.store import compare
 from airgap.store.health import find_existing
 from airgap.store.install_paths import InstallPath
@@ -54,8 +55,15 @@ class Plan:
         return bool(self.staged or self.interrupted)
 
 
-def plan_items(items: Sequence[Item], bundle: str, *, replace: bool, progress: Progress) -> Plan:
-    """Compare each item with what is installed.
+def plan_items(
+    items: Sequence[Item],
+    bundle: str,
+    *,
+    replace: bool,
+    progress: Progress,
+    cache: DigestCache = NO_CACHE,
+) -> Plan:
+    """Compare each item with what is installed; of that, only what may have changed is read.
 
     Raises:
         ConflictError: items are installed with other content, all of which are named, and
@@ -68,7 +76,7 @@ def plan_items(items: Sequence[Item], bundle: str, *, replace: bool, progress: P
         outcome: Outcome = "installed"
         if os.path.lexists(target.final):
             progress.note(f"Comparing {item} with what is installed.")
-            differences = list(compare.find_differences(item, target))
+            differences = list(compare.find_differences(item, target, cache.digest))
             if differences:
                 outcome = "replaced"
                 conflicts += [f"{item}: {difference}" for difference in differences]
