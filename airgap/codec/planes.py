@@ -28,7 +28,7 @@ _PLANE: Final = struct.Struct(">BI")  # 0 raw or 1 zstd, stored length
 _RAW: Final = 0
 _ENTROPY: Final = 1
 
-_SAMPLE: Final = 16 * 1024
+_SAMPLE: Final = 8 * 1024
 _NOISE_BITS: Final = 7.9
 """Bits per byte. A plane whose sample has more is considered noise and stored raw."""
 
@@ -104,8 +104,10 @@ def _read_plane(stored: memoryview, at: int, count: int) -> tuple[Plane, int]:
 def _store(width: int, planes: Iterable[Plane], rest: bytes) -> bytes:
     """Return the block of these planes; each is made when the one before it is coded."""
     parts: list[bytes | memoryview] = [_HEADER.pack(width)]
-    for plane in planes:
-        stored = plane.data if _is_noise(plane) else _compress(plane)
+    for number, plane in enumerate(planes, 1):
+        # The highest plane has most of the exponent: to look whether it is noise only takes time.
+        is_raw = number < width and _is_noise(plane)
+        stored = plane.data if is_raw else _compress(plane)
         kind = _RAW if len(stored) == len(plane) else _ENTROPY
         parts += [_PLANE.pack(kind, len(stored)), stored]
     return b"".join([*parts, rest])
