@@ -19,9 +19,11 @@ __all__ = [
     "StableFile",
     "Tree",
     "find_files",
+    "is_old",
     "is_tree_unchanged",
     "is_unchanged",
     "read_stable",
+    "read_whole",
     "scan",
     "scan_file",
 ]
@@ -248,7 +250,7 @@ class StableFile:
         does not show. A page waits for half a minute at most; what of a large file may wait is
         written now. Of a small file that is so young, the answer is no.
         """
-        if self._source.times[1] + _YOUNG < now:
+        if is_old(self._source, now):
             return True
         if self.size < READ_BYTES:
             return False
@@ -318,6 +320,28 @@ def _find_hole(descriptor: int, offset: int, size: int) -> tuple[int, int]:
         return begin, size
 
 
+def read_whole(source: SourceFile) -> bytes:
+    """Return a small file's content at once; raises as ``StableFile``.
+
+    It is looked at once, after it was read: if it is then as it was scanned, it was so before.
+    """
+    start = source.within[0] if source.within else 0
+    try:
+        descriptor = open_without_waiting(source.location)
+        try:
+            try:
+                data = os.pread(descriptor, source.size, start)
+            finally:  # what has taken its place, such as a FIFO, may not be readable
+                _expect_unchanged(source, os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _make_read_error(error) from error
+    if len(data) != source.size:
+        _raise_changed(source)
+    return data
+
+
 def read_stable(source: SourceFile) -> Iterator[bytes]:
     """Yield a file's content; the file must not have changed, nor change until its end.
 
@@ -327,6 +351,14 @@ def read_stable(source: SourceFile) -> Iterator[bytes]:
     with StableFile(source) as file:
         for _ in range(0, source.size, READ_BYTES):
             yield file.read(READ_BYTES)
+
+
+def is_old(source: SourceFile, now: int) -> bool:
+    """Tell whether each change from now on (in ns since 1970) shows in a file's times.
+
+    ``StableFile.settle`` has the reason.
+    """
+    return source.times[1] + _YOUNG < now
 
 
 def is_unchanged(source: SourceFile) -> bool:

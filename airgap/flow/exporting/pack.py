@@ -14,9 +14,12 @@ from typing import Final, NamedTuple, NoReturn
 
 from airgap.carrier.port import BundleWriter
 from airgap.chunking.cutters import cut
+from airgap.chunking.pieces import Piece
+from airgap.chunking.sizes import SMALLEST
 from airgap.chunking.zeros import digest_chunk
 from airgap.codec.table import DIFFERENCE, Preset, encode, encode_difference
 from airgap.errors import StorageError
+from airgap.flow.chunks.tensor_parts import Parts
 from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.digesters import Digester, Digesters, run_digesters
 from airgap.flow.exporting.packing import (
@@ -36,7 +39,7 @@ from airgap.format import limits
 from airgap.format.inventory import Item, make_item
 from airgap.format.manifest import ChunkTable, Pack
 from airgap.state.digest_cache import NO_CACHE, DigestCache
-from airgap.store.source_tree import StableFile
+from airgap.store.source_tree import StableFile, is_old, read_whole
 
 __all__ = ["PackOptions", "PackedItem", "encode_block", "measure_packs", "pack_items"]
 
@@ -278,32 +281,40 @@ class _Cutting:
         """Cut files whose chunks go into the same packs."""
         row = next(self._rows)
         for run in files:
-            digester = self._digesters.begin()
-            yield from self._cut_file(source, row, run, digester)
-            digester.end()
+            cached = self._unread.find_file(run.source)
+            if cached:
+                yield from self._cut_cached(row, run, cached)
+            elif run.source.size <= SMALLEST:
+                yield from self._cut_small(row, run)
+            else:
+                digester = self._digesters.begin()
+                yield from self._cut_file(source, row, run, digester)
+                digester.end()
         yield _ChunkJob(row, None)
+
+    def _cut_small(self, row: int, run: FileRun) -> Iterator[_ChunkJob]:
+        """Read a file that is one chunk, or empty."""
+        file, now = run.source, self._cache.clock()
+        plain = read_whole(file)
+        run.since = now if self._cache.is_usable and is_old(file, now) else 0
+        if plain:
+            yield _make_job(row, run, Piece(plain), {})
+            self._progress.advance(file.size)
 
     def _cut_file(
         self, source: Source, row: int, run: FileRun, digester: Digester
     ) -> Iterator[_ChunkJob]:
-        """Cut a file. What takes less time to hash than to hand over is hashed here."""
+        """Read a file, cut it, and have it digested."""
         file = run.source
-        cached = self._unread.find_file(file)
-        if cached:
-            yield from self._cut_cached(row, run, cached)
-            return
         resembles = self._bases.find_similar(source, file.path)
         now = self._cache.clock()
         with StableFile(file) as stable:
             run.since = now if self._cache.is_usable and stable.settle(now) else 0
-            for plain, width, part, offset in cut(stable):
-                size = len(plain)
-                run.widths.append(width)
+            for piece in cut(stable):
+                size = len(piece.plain)
                 if size < file.size:
-                    digester.submit(partial(run.feed, plain))
-                base = resembles.get((part, offset, size))
-                digest = digest_chunk(plain) if size <= _SMALL and base is None else b""
-                yield _ChunkJob(row, run, size, plain, width, base, digest)
+                    digester.submit(partial(run.feed, piece.plain))
+                yield _make_job(row, run, piece, resembles)
                 self._progress.advance(size)
 
     def _cut_cached(self, row: int, run: FileRun, cached: CachedFile) -> Iterator[_ChunkJob]:
@@ -322,6 +333,16 @@ class _Cutting:
                     plain, behind = stable.read(size), 0
                     yield _ChunkJob(row, run, size, plain, width, expected=digest)
                 self._progress.advance(size)
+
+
+def _make_job(row: int, run: FileRun, piece: Piece, resembles: Parts) -> _ChunkJob:
+    """Make the job of a chunk; hash it, if that takes less time than to hand it over."""
+    plain, width, part, offset = piece
+    size = len(plain)
+    run.widths.append(width)
+    base = resembles.get((part, offset, size))
+    digest = digest_chunk(plain) if size <= _SMALL and base is None else b""
+    return _ChunkJob(row, run, size, plain, width, base, digest)
 
 
 class _Gathering:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate, groupby
-from operator import attrgetter
 from typing import Final
 
 from airgap.chunking import regions
@@ -88,6 +87,8 @@ def drop_copies(extents: Sequence[Extent]) -> list[Extent]:
         if sizes[file.size] > 1:
             first = seen.setdefault((file.size, _probe(file)), file)
             copies |= {file} - {first}
+    if not copies:
+        return list(extents)
     return [extent for extent in extents if extent.file not in copies]
 
 
@@ -105,8 +106,10 @@ def measure_limit(extents: Sequence[Extent]) -> int:
     Chunks at the ends of an extent may reach into the holes beside it.
     """
     limit = 0
-    for file, below in groupby(extents, attrgetter("file")):
-        limit += min(file.size, sum(each.end - each.begin + 2 * LARGEST for each in below))
+    for _, group in groupby(extents, lambda extent: id(extent.file)):
+        below = list(group)
+        most = sum(each.end - each.begin + 2 * LARGEST for each in below)
+        limit += min(below[0].file.size, most)
     return limit
 
 
