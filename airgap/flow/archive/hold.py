@@ -8,16 +8,19 @@ from airgap.carrier.depot import Depot
 from airgap.errors import MissingError, UsageError
 from airgap.flow.admission import history
 from airgap.flow.admission.policy import require_root
+from airgap.flow.archive.lock import lock_bundles
 from airgap.flow.archive.record import demand_signer, find_by, record_fact
 from airgap.flow.depot.open_depot import open_depot
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation
+from airgap.flow.progress import Progress
 from airgap.flow.retention.guard import read_standings
 from airgap.flow.retention.records import ArchiveRecords
 from airgap.flow.retention.standing import BundleStanding
 from airgap.format import layout
 from airgap.format.archive import ArchiveRecord, find_heads
 from airgap.format.attestation import note_problem
+from airgap.format.root import Root
 from airgap.signing.records import count_record_signers
 from airgap.signing.signer import Signer
 from airgap.times import format_time
@@ -100,23 +103,31 @@ def hold_bundle(
     demand_signer(root, signer)
     demand_reason(reason)
     with open_named(location, connector) as named:
-        for held in named.standing.holds if named.standing else ():
-            signers = count_record_signers(held.envelopes, root).values()
-            if held.record.reason == reason and any(signer.key.id in ids for ids in signers):
-                envelope = held.envelopes[0]
-                record_fact(named.depot, held.record, envelope, signer, connector.progress)
-                return HeldBundle(named.bundle, held.id, is_new=False)
-        record = ArchiveRecord(
-            "held",
-            named.bundle,
-            root.site,
-            format_time(read_now()),
-            by=find_by(),
-            reason=reason,
-            previous=named.find_heads(),
-        )
-        identity = record_fact(named.depot, record, None, signer, connector.progress)
-        return HeldBundle(named.bundle, identity, is_new=True)
+        held = _hold(named, root, reason, signer, connector.progress)
+        lock_bundles(named.depot, {named.bundle})  # the record, too, and also after one that died
+        return held
+
+
+def _hold(
+    named: NamedBundle, root: Root, reason: str, signer: Signer, progress: Progress
+) -> HeldBundle:
+    """Write the record, unless one of this key has the same reason."""
+    for held in named.standing.holds if named.standing else ():
+        signers = count_record_signers(held.envelopes, root).values()
+        if held.record.reason == reason and any(signer.key.id in ids for ids in signers):
+            record_fact(named.depot, held.record, held.envelopes[0], signer, progress)
+            return HeldBundle(named.bundle, held.id, is_new=False)
+    record = ArchiveRecord(
+        "held",
+        named.bundle,
+        root.site,
+        format_time(read_now()),
+        by=find_by(),
+        reason=reason,
+        previous=named.find_heads(),
+    )
+    identity = record_fact(named.depot, record, None, signer, progress)
+    return HeldBundle(named.bundle, identity, is_new=True)
 
 
 def demand_reason(reason: str) -> None:

@@ -12,6 +12,7 @@ from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, ConflictError, CorruptError, UsageError
 from airgap.flow.archive.archive_index import StampedArchive, add_archive_index, is_index_due
+from airgap.flow.archive.lock import lock_bundles
 from airgap.flow.archive.stamped_evidence import (
     StampedEvidence,
     find_unclear,
@@ -111,8 +112,23 @@ def renew_archive(request: RenewRequest, connector: Connector) -> Renewal:
                 done.problems.append(error)
         _renew_evidence(request, server, depot, done, connector)
         _renew_indexes(request, server, depot, done, connector)
+        _lock(depot, done)
     note_unchecked([one.stamp for one in done.added], connector.progress)
     return done
+
+
+def _lock(depot: Depot, done: Renewal) -> None:
+    """Lock what was added as long as what it is about: for an index, that is everything.
+
+    Raises:
+        StorageError: the server confirmed, and does not lock one.
+        AirgapError: as ``lock_bundles``.
+    """
+    about = {one.bundle for one in done.added}
+    if done.index or "" in about:
+        about = set(list_archive(depot))
+    if about:
+        lock_bundles(depot, about)
 
 
 def _refuse_mixed(request: RenewRequest) -> None:

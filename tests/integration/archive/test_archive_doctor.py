@@ -20,6 +20,7 @@ from airgap.sealing import identity_files
 from airgap.transport.object_lock import ObjectRetention
 from airgap.version import __version__
 from tests.servers.fake_locked_s3 import BUCKET, DAY, LockedBucket, serve
+from tests.servers.scripted import Request, Scripted, reply
 from tests.support import refusals
 from tests.support.archive_site import ArchiveSite, clock_at, make_archive_site
 from tests.support.sealing import make_sealed_site
@@ -101,6 +102,55 @@ def test_what_is_added_is_locked_as_long_as_its_class_says(
         assert retention, key
         if key not in ("ward/README.txt", "ward/verify.py"):
             assert retention.until > bucket.now + (TEN_YEARS - 3) * DAY, key
+
+
+def test_what_is_held_checked_and_renewed_is_locked_as_well(
+    site: ArchiveSite, bucket: LockedBucket
+) -> None:
+    """A hold, a stamp and an index are there as long as the bundle: not only a day."""
+    endpoint = site.side.run("remote", "list", "--json").json["remotes"][0]["settings"]["endpoint"]
+    words = ("--option", f"endpoint={endpoint}", "--option", "lock=compliance")
+    url = f"s3://{BUCKET}/ward"
+    site.side.run("remote", "add", "short", url, *words, "--option", "retain_days=1")
+    bundle = site.add_whole(site.export("v1"), "@short")
+    old = StampAuthority("Old", end=int(time.time()) + 100 * DAY, years=120)
+    new = StampAuthority("New", end=100 * YEAR, years=120)
+    (site.top / "old.pem").write_bytes(old.pem)
+    (site.top / "new.pem").write_bytes(new.pem)
+    with serve_stamps(old) as tsa:
+        certificate = ("--certificate", site.top / "old.pem")
+        ran = site.side.run("timestamp", f"@short#{bundle}", "--tsa", tsa.url, *certificate)
+        assert ran.code == 0, ran.err
+    reason = ("--reason", "case 7", "--key", site.key("ray"))
+    assert site.run("hold", f"@short#{bundle}", *reason).code == 0
+    parts = [site.top / f"{number}.json" for number in (1, 2)]
+    for number, path in enumerate(parts, 1):
+        shard = ("--shard", f"{number}/2", "--sign", site.key("ray"), "-o", path)
+        ran = site.run("check", "@short", *shard)
+        assert ran.code == 0, ran.err
+    merged = site.run("merge", *parts, "--archive", "@short", "--sign", site.key("ray"))
+    assert merged.code == 0, merged.err
+    with serve_stamps(new) as tsa:
+        certificate = ("--certificate", site.top / "new.pem")
+        options = (*certificate, "--hash", "sha512", "--json")
+        renewed = site.run("renew", "@short", "--tsa", tsa.url, *options)
+    assert (renewed.code, len(renewed.json["added"])) == (0, 2), renewed.err
+
+    kept = {k: v[0].retention for k, v in bucket.versions.items() if "/checks/" not in k}
+    early = {
+        key.removeprefix("ward/")
+        for key, retention in kept.items()
+        if not retention or retention.until < bucket.now + (TEN_YEARS - 3) * DAY
+    }
+    assert early == {"README.txt", "verify.py"}
+
+
+def serve_stamps(authority: StampAuthority) -> Scripted:
+    def answer(request: Request) -> bytes:
+        stamp = authority.answer(request.body, time.time() - 60)
+        return reply("200 OK", stamp, Content_Type="application/timestamp-reply")
+
+    return Scripted(answer)
 
 
 def test_a_lock_that_is_missing_or_too_short_is_named_and_mended(
