@@ -146,6 +146,18 @@ class LedgerStore:
             if first := read_entry(read_from(path / LEDGER, 0, FRAME_BYTES) or b"", 1):
                 yield path / LEDGER, first
 
+    def find_aside(self, digest: bytes) -> Iterator[Entry]:
+        """Yield the intact entries of ledgers that resets put aside in which a digest occurs.
+
+        Raises:
+            StorageError: one of them cannot be read.
+        """
+        for path, _ in self.list_aside():
+            ledger = read_if_exists(path, limits.LEDGER_BYTES) or b""
+            if digest in ledger:  # what is intact takes a while to find out
+                state = rebuild_state(self.site, ledger)
+                yield from find_entries(ledger[: state.size if state else 0], digest)
+
     def _find_aside(self, first: bytes) -> bytes | None:
         """Return the ledger that a reset put aside, by the digest of its first entry."""
         for path, entry in self.list_aside():

@@ -249,6 +249,19 @@ def test_evidence_without_records_keeps_the_packs_of_a_bundle(
     assert set((site.archive / "packs").rglob("*.pack")) == packs
 
 
+def test_a_reset_does_not_forget_what_was_kept(site: ArchiveSite, bundle: str) -> None:
+    before = set(site.list_records())
+    name = f"{site.archive}#{bundle}"
+    site.run("hold", name, "--reason", "case 7", "--key", site.key("ray"))
+    (hold,) = set(site.list_records()) - before
+    head = site.side.run("log", "--exports", "--json").json["head"]
+    words = ("--exports", "ward", "--yes", head, "--reason", "tidy")
+    assert site.side.run("trust", "reset-state", *words).code == 0
+    hold.unlink()
+    site.plant(_forge(site, bundle), "dan", "eve")
+    _expect_kept(site, bundle, "ledger says")
+
+
 def _payload(path: Path) -> bytes:
     return decode_envelope(path.read_bytes(), "record", 1 << 21).payload
 

@@ -195,7 +195,7 @@ def _list_receipts(movement: Movement, event: str) -> dict[bytes, set[str]]:
     for step in movement.list_steps({event}):
         receipt = step.entry.documents.get("receipt")
         if receipt is not None:
-            ledgers.setdefault(receipt, set()).add(step.ledger.label)
+            ledgers.setdefault(receipt, set()).add(step.ledger.origin)
     return ledgers
 
 

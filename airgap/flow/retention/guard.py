@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from airgap.carrier.depot import Depot
 from airgap.errors import CorruptError, MissingError, PolicyError
 from airgap.flow import site as sites
-from airgap.flow.retention.own_ledger import find_entries
+from airgap.flow.retention.own_ledger import find_earlier_entries, find_entries
 from airgap.flow.retention.records import (
     ArchiveRecords,
     StoredRecord,
@@ -166,10 +166,18 @@ def _refuse_lost_records(depot: Depot, present: dict[str, tuple[StoredRecord, ..
 
 
 def _list_recorded(bundle: str) -> frozenset[str]:
-    """Return the ids of the records that keep a bundle, by this machine's ledger of exports."""
+    """Return the ids of the records that keep a bundle, by this machine's ledgers of exports.
+
+    Those before a reset count as well: a reset forgets nothing.
+    """
     root = load_root()
+    if root is None:
+        return frozenset()
     digest = bytes.fromhex(bundle)
-    entries = find_entries(root.site, "exporting", digest) if root else []
+    entries = [
+        *find_entries(root.site, "exporting", digest),
+        *find_earlier_entries(root.site, "exporting", digest),
+    ]
     return frozenset(
         entry.documents["record"].hex()
         for entry in entries

@@ -10,7 +10,7 @@ from airgap.flow.progress import Silent
 from airgap.format.ledger import Entry, decode_entry
 from airgap.ledger.tree import LedgerTree
 
-__all__ = ["find_entries", "read_last_time", "use_ledger"]
+__all__ = ["find_earlier_entries", "find_entries", "read_last_time", "use_ledger"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,17 @@ def find_entries(site: str, side: Side, part: bytes) -> list[Entry]:
         return [decode_entry(tree.read_entry(index)) for index in tree.find(part)]
 
     return use_ledger(site, side, find) or []
+
+
+def find_earlier_entries(site: str, side: Side, part: bytes) -> list[Entry]:
+    """Return the intact entries with something in ledgers that resets put aside (format §17.7).
+
+    Raises:
+        StorageError: one cannot be read.
+    """
+    store = history.locate_ledger(site, side)
+    with translate_errors(store.folder):
+        return list(store.find_aside(part))
 
 
 def read_last_time(site: str, side: Side) -> int | None:

@@ -319,5 +319,7 @@ def test_one_ledger_is_not_joined_with_itself() -> None:
         make_entry(2, "receipt-made", documents=documents),
         make_entry(3, "receipt-accepted", documents=documents),
     ]
-    material = make_material(ledgers=[make_ledger(entries, "exports")])
-    assert [one.partner for one in join_movements(material)] == ["confirmed"]
+    ledger = make_ledger(entries, "exports")
+    for ledgers in ([ledger], [ledger, replace(ledger, label="L2", source="copy")]):
+        material = make_material(ledgers=ledgers)
+        assert [one.partner for one in join_movements(material)] == ["confirmed"]
