@@ -148,6 +148,8 @@ class DigestCache:
             now = self.clock()
             if not new or self._path is None or now < self._opened_at:
                 return
+            if sum(map(len, new.values())) > _MOST_BYTES:
+                return
             with suppress(OSError, *_DAMAGE):
                 if self._connection is None and _prepare(self._path):
                     self._connection = _connect(self._path, now) or _make_anew(self._path, now)

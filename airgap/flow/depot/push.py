@@ -119,7 +119,8 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
     """
     if isinstance(request.depot, LocalDepot):
         require_folder_above(request.depot.path)
-    with open_cache(rereads=request.transfer.reread) as cache:
+    # With force, what is in the depot is compared: something may read wrong.
+    with open_cache(rereads=request.transfer.reread or request.force) as cache:
         return _push_item(
             request, Connector(request.credentials, request.transfer, progress, cache)
         )

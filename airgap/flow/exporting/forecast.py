@@ -95,7 +95,7 @@ def forecast_bundle(
         StorageError: a file changed since it was scanned, or cannot be read.
     """
     stored = StoredPacks(target, sources)
-    options = foresee_packs(sources, settings, stored.has_pack)
+    options = foresee_packs(sources, settings, lambda _: True)  # its size is what matters here
     forecast: Forecast | None = None
     if options.unread.files and options.unread.measure_read(sources) <= _EXACT_BESIDE_PACKS:
         forecast = _measure(sources, settings, options, stored)

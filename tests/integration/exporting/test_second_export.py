@@ -242,3 +242,25 @@ def test_a_push_of_the_same_opens_nothing(shop: Shop, tmp_path: Path) -> None:
     assert shop.side.run(*words).json["was_there"]
 
     assert shop.weights == set()
+
+
+def test_a_forced_push_compares_what_is_in_the_depot(shop: Shop, tmp_path: Path) -> None:
+    words = ("push", "big:v1", tmp_path / "shared", "--model", "--key", shop.site.key(), "--json")
+    assert shop.side.run(*words).code == 0
+    shop.opened.clear()
+
+    assert shop.side.run(*words, "--force").code == 0
+
+    assert len(shop.weights) == PARTS
+
+
+def test_a_plan_for_another_destination_knows_the_size_without_reading(
+    shop: Shop, tmp_path: Path
+) -> None:
+    first = shop.export("--reread", depot=tmp_path / "first").json
+
+    planned = shop.export("--dry-run", depot=tmp_path / "one.airgap").json
+
+    assert shop.weights == set()
+    assert not planned["estimated"]
+    assert planned["stored_size"] == first["bytes_written"]
