@@ -15,7 +15,7 @@ from airgap.printable import make_printable
 from airgap.signing.records import SIGNING_ROLES, sign_record
 from airgap.signing.signer import Signer
 
-__all__ = ["demand_signer", "find_by", "publish_record", "record_fact"]
+__all__ = ["demand_signer", "find_by", "is_recorded", "publish_record", "record_fact"]
 
 
 def demand_signer(root: Root, signer: Signer) -> None:
@@ -74,7 +74,7 @@ def publish_record(
     if store.exists():
         history.check_history(record.site, "exporting").require()
     place_record(depot, envelope)
-    if not _is_recorded(record, identity):
+    if not is_recorded(record, identity):
         key_ids = [signature.key_id for signature in envelope.signatures]
         event = EventRecord(
             record.event,
@@ -87,8 +87,8 @@ def publish_record(
     return identity
 
 
-def _is_recorded(record: ArchiveRecord, identity: str) -> bool:
-    """Tell whether the ledger has an entry of a record."""
+def is_recorded(record: ArchiveRecord, identity: str) -> bool:
+    """Tell whether this machine's ledger has an entry of a record. Raises as ``find_entries``."""
     digest = bytes.fromhex(identity)
     entries = find_entries(record.site, "exporting", digest)
     return any(entry.documents.get("record") == digest for entry in entries)

@@ -20,7 +20,7 @@ from airgap.errors import (
 from airgap.flow.admission.policy import require_root
 from airgap.flow.archive.clock import refuse_late_clock
 from airgap.flow.archive.hold import NamedBundle, demand_reason, open_named, read_now
-from airgap.flow.archive.record import find_by, publish_record
+from airgap.flow.archive.record import find_by, is_recorded, publish_record
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation
 from airgap.flow.retention.records import ArchiveRecords, StoredRecord
@@ -112,6 +112,12 @@ def release(request: ReleaseRequest, connector: Connector) -> SignedRelease:
     with open_named(request.archive, connector) as named:
         now = read_now()
         refuse_late_clock(named.records, root, now, request.today)
+        written = _find_written(named, request, root)
+        if written is not None:  # by a run that was killed before it was in the ledger
+            publish_record(
+                named.depot, written.record, written.envelope, request.signer, connector.progress
+            )
+            return written
         hold = _find_hold(named, request.hold) if request.hold else None
         record = ArchiveRecord(
             "released",
@@ -242,6 +248,24 @@ def _demand_role(root: Root, signer: Signer) -> None:
             f" {root.version}), which a release needs.",
             "Give the key of one who has: `airgap trust show` lists them.",
         )
+
+
+def _find_written(named: NamedBundle, request: ReleaseRequest, root: Root) -> SignedRelease | None:
+    """Return the release that was asked for, if it counts, and this machine's ledger lacks it."""
+    uncounted = {one.id for one, _ in named.standing.uncounted} if named.standing else set()
+    for one in named.records.find(named.bundle):
+        asked = (
+            (one.record.hold or "").startswith(request.hold)
+            if request.hold
+            else one.record.hold is None
+        )
+        is_same = one.record.event == "released" and one.record.reason == request.reason
+        if is_same and asked and one.id not in uncounted and not is_recorded(one.record, one.id):
+            for envelope in one.envelopes:
+                signed = _describe(envelope, root)
+                if signed.is_enough and request.signer.key.id in signed.signers:
+                    return signed
+    return None
 
 
 def _find_hold(named: NamedBundle, prefix: str) -> StoredRecord:

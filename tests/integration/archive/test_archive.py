@@ -12,9 +12,11 @@ from airgap.errors import (
     MissingError,
     NotTrustedError,
     PolicyError,
+    StorageError,
     UsageError,
 )
 from airgap.flow.admission import history
+from airgap.format.intoto import decode_envelope
 from tests.support import stores
 from tests.support.archive_site import SAME, ArchiveSite, clock_at, make_archive_site
 from tests.support.refusals import expect_refusal
@@ -251,3 +253,36 @@ def test_a_bundle_that_was_only_held_is_free_when_the_hold_is_lifted(tmp_path: P
     assert site.run("release", name, "--hold", held.json["hold"], *words).code == 0
     expect_refusal(site.side, "archive", "release", name, *words, error=PolicyError)
     assert site.side.run("delete", name, "--yes").code == 0
+
+
+@pytest.mark.parametrize("what", ["a hold", "the bundle"])
+def test_a_release_that_was_interrupted_is_in_the_ledger_after_the_next_run(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record was there, and counted, and no ledger said who had let it go."""
+    site = make_archive_site(tmp_path, approvers=1)
+    bundle = site.add_whole(site.export("v1"), site.archive, name="logs")
+    name, key = f"{site.archive}#{bundle}", ("--key", site.key("dan"))
+    words: tuple[str | Path, ...] = ("release", name, "--reason", "over", *key)
+    if what == "a hold":
+        held = site.run("hold", name, "--reason", "case 7", "--key", site.key("ray"), "--json")
+        words = (*words, "--hold", held.json["hold"])
+
+    def stop(*_: object) -> None:
+        raise StorageError("The disk is full.", "Free some space.")
+
+    with clock_at("2027-09-01"):
+        with monkeypatch.context() as patch:
+            patch.setattr("airgap.flow.archive.record.record_event", stop)
+            assert site.run(*words).code == StorageError.exit_code
+        again = site.run(*words)
+        assert again.code == 0, again.err
+    released = [one for one in site.list_records() if b"released" in payload(one)]
+    assert len(released) == 1
+    with site.side.here():
+        events = [entry.event for entry in history.read_entries("ward", "exporting")]
+    assert events.count("released") == 1
+
+
+def payload(path: Path) -> bytes:
+    return decode_envelope(path.read_bytes(), "record", 1 << 21).payload
