@@ -154,8 +154,13 @@ airgap serve hash-password
 airgap serve hash-password < password.txt
 # Serve a depot to the programs of this machine
 airgap serve mirror /srv/depot
-# Serve one on a server, on another port
-airgap serve mirror sftp://depot.example/srv/depot --listen 127.0.0.1:9000
+# Serve it to other machines
+airgap serve mirror /srv/depot --listen 0.0.0.0:8640 --tokens tokens.toml \
+    --certificate server.pem --private-key server.key
+# Make a token for a machine, which counts for a year
+airgap serve make-token node7 --expires 1y
+# Make one for a program that reads JSON
+airgap serve make-token builds --json
 # Import what arrives in a folder, and move it away afterwards
 airgap watch /srv/inbox --move-done /srv/done
 # Check once, from cron

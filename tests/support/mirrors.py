@@ -9,9 +9,11 @@ from threading import Thread
 from airgap.flow.location.connector import LOCAL
 from airgap.flow.location.location import parse_depot
 from airgap.flow.serving.mirror import Mirror, open_mirror
-from airgap.server.mirror.server import MirrorServer, open_server
+from airgap.server.mirror.server import ClientTerms, MirrorServer, open_server
 from tests.support import forge
 from tests.support.sides import Side, Site
+
+_OPEN = ClientTerms()
 
 
 @contextmanager
@@ -69,11 +71,11 @@ class RunningMirror:
 
 
 @contextmanager
-def running(side: Side, depot: Path) -> Iterator[RunningMirror]:
+def running(side: Side, depot: Path, terms: ClientTerms = _OPEN) -> Iterator[RunningMirror]:
     """Run a mirror on a side, in a thread; it has examined the depot."""
     lines: list[str] = []
     location, listen = parse_depot(str(depot)), ("127.0.0.1", 0)
-    with side.here(), open_server(location, LOCAL, listen, lines.append) as server:
+    with side.here(), open_server(location, LOCAL, listen, terms, lines.append) as server:
         server.examine()
         thread = Thread(target=server.serve)
         thread.start()

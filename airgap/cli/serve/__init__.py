@@ -5,6 +5,7 @@ import click
 from airgap.cli.help import HelpGroup
 from airgap.cli.serve.dropbox import dropbox
 from airgap.cli.serve.hash_password import hash_password
+from airgap.cli.serve.make_token import make_token
 from airgap.cli.serve.mirror import mirror
 
 
@@ -16,3 +17,4 @@ def command() -> None:
 command.add_command(dropbox)
 command.add_command(hash_password)
 command.add_command(mirror)
+command.add_command(make_token)

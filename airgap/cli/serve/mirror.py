@@ -1,5 +1,6 @@
 """``airgap serve mirror``: a server from which stock clients pull what was verified."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,11 +21,37 @@ if TYPE_CHECKING:
     metavar="ADDRESS:PORT",
     default="127.0.0.1:8640",
     show_default=True,
-    help="Answer here; an address that only this machine reaches.",
+    help="Answer here. An address that other machines reach needs TLS and tokens.",
+)
+@click.option(
+    "--certificate",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Speak TLS with this certificate and its chain (PEM).",
+)
+@click.option(
+    "--private-key",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The key of that certificate (PEM, no passphrase).",
+)
+@click.option(
+    "--tokens",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Answer only clients with a token of this file (`airgap serve make-token`).",
 )
 @reports
 @location_options
-def mirror(*, depot: str, listen: str, connector: "Connector") -> Result:
+def mirror(  # noqa: PLR0913  (one argument per option)
+    *,
+    depot: str,
+    listen: str,
+    certificate: Path | None,
+    private_key: Path | None,
+    tokens: Path | None,
+    connector: "Connector",
+) -> Result:
     """Serve the bundles of DEPOT to stock clients, such as `bentoml pull`.
 
     Serves what this machine would import, once every pack has been read and is right; what the
@@ -33,7 +60,7 @@ def mirror(*, depot: str, listen: str, connector: "Connector") -> Result:
     """
     from airgap.flow.location.location import parse_depot
     from airgap.server.intake.daemon import stop_on_signals
-    from airgap.server.mirror.server import open_server, parse_address
+    from airgap.server.mirror.server import ClientTerms, open_server, parse_address
 
     quiet = click.get_current_context().obj["quiet"]
 
@@ -42,8 +69,10 @@ def mirror(*, depot: str, listen: str, connector: "Connector") -> Result:
             print_line(line, err=True)
 
     warn_root()
+    location, address = parse_depot(depot), parse_address(listen)
+    terms = ClientTerms(certificate, private_key, tokens)
     with (
-        open_server(parse_depot(depot), connector, parse_address(listen), note) as server,
+        open_server(location, connector, address, terms, note) as server,
         stop_on_signals(server),
     ):
         server.serve()

@@ -24,7 +24,7 @@ from airgap.transport.port import Transport
 
 __all__ = ["BlockReader", "DamagedPackError"]
 
-_CACHE_BYTES: Final = 64 * limits.MIB
+_CACHE_BYTES: Final = 32 * limits.MIB
 
 
 class DamagedPackError(CorruptError):

@@ -4,17 +4,20 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from airgap.errors import AirgapError
 from airgap.flow.serving.mirror import Mirror
 from airgap.server.mirror import bentocloud, hub, registry, simple_index
 from airgap.server.mirror.answers import make_error
+from airgap.server.mirror.token_gate import TokenGate
+from airgap.server.mirror.tokens import TokenFile
 
 __all__ = ["make_app"]
 
 
-def make_app(mirror: Mirror) -> Starlette:
-    """Return the application that serves a mirror."""
+def make_app(mirror: Mirror, tokens: TokenFile | None = None) -> ASGIApp:
+    """Return the application that serves a mirror, to those who have one of the tokens."""
 
     def get_health(request: Request) -> Response:
         del request
@@ -25,4 +28,5 @@ def make_app(mirror: Mirror) -> Starlette:
     routes = [Route("/-/health", get_health)]
     for protocol in (bentocloud, registry, simple_index, hub):
         routes += protocol.make_routes(mirror)
-    return Starlette(routes=routes, exception_handlers={AirgapError: make_error})
+    app = Starlette(routes=routes, exception_handlers={AirgapError: make_error})
+    return app if tokens is None else TokenGate(app, tokens)

@@ -2,9 +2,12 @@
 
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 from typing import Final
 
@@ -14,7 +17,7 @@ from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.serving.mirror import Mirror, open_mirror
 from airgap.times import format_time
 
-__all__ = ["MirrorServer", "open_server", "parse_address"]
+__all__ = ["ClientTerms", "MirrorServer", "demand_extra", "open_server", "parse_address"]
 
 _LOCAL_SECONDS: Final = 0.5
 _REMOTE_SECONDS: Final = 5.0
@@ -27,8 +30,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """Read ``ADDRESS:PORT``; an address of IPv6 is in brackets.
 
     Raises:
-        UsageError: it is not that; or it is not an address of this machine alone, where names,
-            tokens and models would travel in the clear.
+        UsageError: it is not that.
     """
     address, colon, port = text.rpartition(":")
     try:
@@ -38,51 +40,110 @@ def parse_address(text: str) -> tuple[str, int]:
         parsed, number = ipaddress.ip_address("::"), -1
     if not 0 <= number < 1 << 16:
         raise UsageError(f"{text!r} is not an address with a port.", "Write 127.0.0.1:8640.")
-    if not parsed.is_loopback:
-        raise UsageError(
-            f"{address} can be reached from other machines, and the mirror has no TLS.",
-            "Listen on 127.0.0.1 or [::1], and let a web server with TLS pass requests on.",
-        )
     return str(parsed), number
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTerms:
+    """Who may ask, and how: a certificate with its key (PEM), and a file of tokens.
+
+    Without them, only this machine is answered: tokens and models would travel in the clear, or
+    anybody could pull them.
+    """
+
+    certificate: Path | None = None
+    private_key: Path | None = None
+    tokens: Path | None = None
+
+    def refuse_open(self, address: str) -> None:
+        """Refuse an address that others reach, if TLS or tokens are missing.
+
+        Raises:
+            UsageError: they are.
+        """
+        if ipaddress.ip_address(address).is_loopback or (self.certificate and self.tokens):
+            return
+        raise UsageError(
+            f"{address} can be reached from other machines: TLS and tokens are needed there.",
+            "Give --certificate, --private-key and --tokens, or listen on 127.0.0.1.",
+        )
+
+    def make_tls(self) -> ssl.SSLContext | None:
+        """Return the terms of TLS, 1.2 or newer; None without a certificate.
+
+        Raises:
+            UsageError: a certificate lacks its key.
+            ConfigurationError: they cannot be used.
+        """
+        if (self.certificate is None) != (self.private_key is None):
+            raise UsageError(
+                "A certificate and its key belong together.",
+                "Give both --certificate and --private-key.",
+            )
+        if self.certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.certificate, self.private_key, password=_refuse_password)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"The certificate {self.certificate} cannot be used with the key"
+                f" {self.private_key}: {error}.",
+                "Give a certificate with its chain, and its key without a passphrase, as PEM.",
+            ) from error
+        return context
 
 
 @contextmanager
 def open_server(
-    location: DepotLocation, connector: Connector, listen: tuple[str, int], note: Note
+    location: DepotLocation,
+    connector: Connector,
+    listen: tuple[str, int],
+    terms: ClientTerms,
+    note: Note,
 ) -> Iterator["MirrorServer"]:
     """Open a depot and listen; clients are answered by ``serve``. ``note`` takes lines for people.
 
     Raises:
+        UsageError: others can reach the address, and TLS or tokens are missing.
         ConfigurationError: the extra is not installed, this machine trusts nobody yet, or the
             address is in use.
         StorageError: the index cannot be written.
         TransportError: the depot cannot be reached.
     """
-    _demand_extra()
+    demand_extra()
+    terms.refuse_open(listen[0])
     with open_mirror(location, connector) as mirror, _listen(listen) as listener:
         mirror.note = note
         is_local = isinstance(location, LocalDepot)
-        yield MirrorServer(mirror, listener, _LOCAL_SECONDS if is_local else _REMOTE_SECONDS)
+        interval = _LOCAL_SECONDS if is_local else _REMOTE_SECONDS
+        yield MirrorServer(mirror, listener, interval, terms)
 
 
 class MirrorServer:
     """A ``Daemon``: serves until it is stopped."""
 
-    def __init__(self, mirror: Mirror, listener: socket.socket, interval: float) -> None:
+    def __init__(
+        self, mirror: Mirror, listener: socket.socket, interval: float, terms: ClientTerms
+    ) -> None:
         """Take what ``open_server`` opens; look at the depot every ``interval`` seconds."""
         from airgap.server.mirror.app import make_app
+        from airgap.server.mirror.tokens import TokenFile
         from airgap.server.mirror.web_server import WebServer
 
         self._mirror, self._listener, self._interval = mirror, listener, interval
         self._stopping = Event()
         self._shown: dict[str, str] = {}
-        self._server = WebServer(make_app(mirror), mirror.note)
+        tokens, tls = TokenFile(terms.tokens) if terms.tokens else None, terms.make_tls()
+        self._scheme = "https" if tls else "http"
+        self._server = WebServer(make_app(mirror, tokens), mirror.note, tls)
 
     @property
     def url(self) -> str:
         """Where clients find it."""
         host, port = self._listener.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def stop(self) -> None:
         """Let ``serve`` return; call it from a signal handler or another thread."""
@@ -128,7 +189,13 @@ class MirrorServer:
         self._mirror.note(f"{format_time(int(time.time()))} {line}")
 
 
-def _demand_extra() -> None:
+def _refuse_password() -> str:
+    """Refuse to ask for the passphrase of a key: a service has no terminal."""
+    raise ValueError("it is encrypted")
+
+
+def demand_extra() -> None:
+    """Demand the libraries of the extra ``serve``. Raises ConfigurationError if one is missing."""
     try:
         import starlette
         import uvicorn

@@ -1,12 +1,13 @@
 """The web server: uvicorn, which leaves signals to those who started it."""
 
 import logging
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 __all__ = ["WebServer"]
 
@@ -17,7 +18,9 @@ _CONNECTIONS: Final = 512
 class WebServer(uvicorn.Server):
     """Serves an application; set ``should_exit`` to end it. ``note`` takes the errors, as lines."""
 
-    def __init__(self, app: Starlette, note: Callable[[str], object]) -> None:
+    def __init__(
+        self, app: ASGIApp, note: Callable[[str], object], tls: ssl.SSLContext | None = None
+    ) -> None:
         """Listen on nothing yet: sockets are given to ``run``."""
         config = uvicorn.Config(
             app,
@@ -29,6 +32,8 @@ class WebServer(uvicorn.Server):
             limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
+        config.load()
+        config.ssl = tls
         super().__init__(config)
         for name in ("uvicorn.error", "asyncio"):
             logger = logging.getLogger(name)

@@ -10,7 +10,7 @@ import pytest
 
 from airgap.errors import UsageError
 from airgap.server.mirror.sending import parse_range
-from airgap.server.mirror.server import parse_address
+from airgap.server.mirror.server import ClientTerms, parse_address
 from tests.support.mirrors import (
     RunningMirror,
     find_pack,
@@ -177,7 +177,12 @@ def test_an_address_has_a_port(text: str) -> None:
         parse_address(text)
 
 
-def test_without_tls_only_this_machine_is_answered() -> None:
+def test_without_tls_and_tokens_only_this_machine_is_answered() -> None:
     assert parse_address("[::1]:80") == ("::1", 80)
-    with pytest.raises(UsageError, match="has no TLS"):
-        parse_address("0.0.0.0:80")
+    one = Path("one.pem")
+    for terms in (ClientTerms(), ClientTerms(tokens=one), ClientTerms(one, one)):
+        terms.refuse_open("127.0.0.2")
+        terms.refuse_open("::1")
+        with pytest.raises(UsageError, match="TLS and tokens are needed"):
+            terms.refuse_open("0.0.0.0")  # noqa: S104
+    ClientTerms(one, one, one).refuse_open("0.0.0.0")  # noqa: S104
