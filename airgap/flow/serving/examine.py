@@ -53,7 +53,7 @@ class Examiner:
     depot: Depot
     index: ServingIndex
     reader: BlockReader
-    stopped: Callable[[], bool] = lambda: False
+    is_interrupted: Callable[[], bool] = lambda: False
     """Asked between packs; then the rest is left for the next time."""
 
     def admit(self, policy: AdmissionPolicy) -> Standing:
@@ -118,7 +118,7 @@ class Examiner:
                 for pack in packs:
                     if pack.digest.hex() in verified:
                         continue
-                    if self.stopped():
+                    if self.is_interrupted():
                         return right
                     _verify_pack(self.depot, pack)
                     self.index.note_verified([pack.digest.hex()])

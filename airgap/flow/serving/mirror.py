@@ -32,6 +32,7 @@ __all__ = ["Mirror", "NotReadyError", "index_path", "open_mirror"]
 
 _OPEN_BUNDLES: Final = 16
 _LOOK_AGAIN: Final = 60.0  # seconds: someone may have rejected a bundle, or the ledger has grown
+_ROOT_SECONDS: Final = 0.5  # between looks at the root while packs are verified
 _REST: Final = 20  # times as long as the last examination took
 
 
@@ -102,17 +103,22 @@ class Mirror:
     def keep_up(self) -> bool:
         """Examine the depot if it, the root or the time asks for it; tell whether it did.
 
-        Call it every second. Without a root that holds, nothing is served.
+        Call it every second. Nothing is served without a root that holds, or after an error: what
+        this site has revoked meanwhile would not be known.
 
         Raises:
             StorageError: the index cannot be written.
             TransportError: the depot cannot be read.
         """
-        seen = self._look()
-        if seen == self._seen and time.monotonic() < self._next_look:
-            return False
-        begin = time.monotonic()
-        self._examine()
+        try:
+            seen = self._look()
+            if seen == self._seen and time.monotonic() < self._next_look:
+                return False
+            begin = time.monotonic()
+            self._examine(seen[0])
+        except BaseException:
+            self._is_current, self._seen = False, ()
+            raise
         self._seen = seen
         took = time.monotonic() - begin
         self._next_look = time.monotonic() + max(_LOOK_AGAIN, _REST * took)
@@ -205,13 +211,9 @@ class Mirror:
 
     def _look(self) -> tuple[object, ...]:
         """Return what changes when the depot has other bundles, or this machine another root."""
-        try:
-            root: object = pinned_root.load_root()
-        except AirgapError as error:
-            root = error.message
-        return root, tuple(self._depot.list_folders())
+        return _read_root(), tuple(self._depot.list_folders())
 
-    def _examine(self) -> None:
+    def _examine(self, root: object) -> None:
         try:
             admission = policy.load()
         except AirgapError as error:
@@ -219,7 +221,17 @@ class Mirror:
             self.index.withhold({row.bundle: error.message for row in rows})
             return
         self._floor = admission.now
-        examiner = Examiner(self._depot, self.index, self._reader, lambda: self._stopping)
+        next_look = time.monotonic() + _ROOT_SECONDS
+
+        def is_interrupted() -> bool:
+            """Tell whether to leave packs for later: to verify all may take hours."""
+            nonlocal next_look
+            if self._stopping or time.monotonic() < next_look:
+                return self._stopping
+            next_look = time.monotonic() + _ROOT_SECONDS
+            return _read_root() != root
+
+        examiner = Examiner(self._depot, self.index, self._reader, is_interrupted)
         standing = examiner.admit(admission)
         self._ends, self._is_current = admission.root.value.not_after, True
         examiner.verify(standing)
@@ -240,6 +252,14 @@ class Mirror:
             if len(self._opened) > _OPEN_BUNDLES:
                 self._opened.popitem(last=False)
         return opened
+
+
+def _read_root() -> object:
+    """Return the pinned root, or why it cannot be used: something that changes when it does."""
+    try:
+        return pinned_root.load_root()
+    except AirgapError as error:
+        return error.message
 
 
 def _read_manifest(depot: Depot, bundle: str, transport: Transport) -> Manifest:

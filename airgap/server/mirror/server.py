@@ -135,6 +135,7 @@ class MirrorServer:
         self._mirror, self._listener, self._interval = mirror, listener, interval
         self._stopping = Event()
         self._shown: dict[str, str] = {}
+        self._failure: Exception | None = None
         tokens, tls = TokenFile(terms.tokens) if terms.tokens else None, terms.make_tls()
         self._scheme = "https" if tls else "http"
         self._server = WebServer(make_app(mirror, tokens), mirror.note, tls)
@@ -151,7 +152,11 @@ class MirrorServer:
         self._mirror.stop()
 
     def serve(self) -> None:
-        """Serve until ``stop``; downloads under way get a few seconds to end."""
+        """Serve until ``stop``; downloads under way get a few seconds to end.
+
+        Raises:
+            Exception: a bug has ended the examination of the depot; this is its exception.
+        """
         thread = Thread(target=self._keep_up, name="airgap-examine")
         thread.start()
         self._note(f"Serving {self._mirror.location} at {self.url}")
@@ -162,6 +167,8 @@ class MirrorServer:
             self._mirror.stop()
             thread.join()
         self._note("Stopped.")
+        if self._failure is not None:
+            raise self._failure
 
     def examine(self) -> None:
         """Bring what is served up to date, and tell what has changed; called again and again."""
@@ -172,9 +179,13 @@ class MirrorServer:
             self._note(error.message)
 
     def _keep_up(self) -> None:
-        while not self._stopping.is_set():
-            self.examine()
-            self._stopping.wait(self._interval)
+        try:
+            while not self._stopping.is_set():
+                self.examine()
+                self._stopping.wait(self._interval)
+        except Exception as error:  # noqa: BLE001  (better to stop than to serve what is revoked)
+            self._failure = error
+            self.stop()
 
     def _show_changes(self) -> None:
         """Tell which bundles are served now, and why others are not, if that has changed."""

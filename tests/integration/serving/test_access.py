@@ -15,7 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from airgap.errors import ConfigurationError, UsageError
-from airgap.server.mirror.server import ClientTerms
+from airgap.flow.location.connector import LOCAL
+from airgap.flow.location.location import parse_depot
+from airgap.flow.serving.mirror import Mirror
+from airgap.server.mirror.server import ClientTerms, open_server
 from airgap.server.mirror.tokens import TokenFile, make_secret
 from tests.servers.certificates import Authority
 from tests.support.mirrors import RunningMirror, running
@@ -220,3 +223,19 @@ def test_a_port_that_is_in_use_is_told(mirror: RunningMirror, isolated: Side, de
     ran = isolated.run("serve", "mirror", depot, "--listen", urlsplit(mirror.url).netloc)
     assert ran.code == 3
     assert "Choose another port" in ran.err
+
+
+def test_a_bug_in_the_examination_ends_the_service(
+    isolated: Side, depot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Mirror, "keep_up", fail)
+    location, listen = parse_depot(str(depot)), ("127.0.0.1", 0)
+    with (
+        isolated.here(),
+        open_server(location, LOCAL, listen, ClientTerms(), print) as server,
+        pytest.raises(RuntimeError, match="a bug"),
+    ):
+        server.serve()

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import MissingError
+from airgap.carrier.depot import Depot
+from airgap.errors import MissingError, TransportError
 from airgap.flow.location.location import parse_depot
-from airgap.flow.serving.mirror import index_path, open_mirror
+from airgap.flow.serving import examine
+from airgap.flow.serving import mirror as mirrors
+from airgap.flow.serving.mirror import NotReadyError, index_path, open_mirror
+from airgap.format.manifest import Pack
 from airgap.transport.folder import FolderTransport
 from tests.support import sides, stores
 from tests.support.mirrors import export, find_pack, revoke_bundle, serving, tags
@@ -127,6 +131,54 @@ def test_a_bundle_that_a_new_root_revokes_is_served_no_more_and_people_are_told_
         assert mirror.keep_up()
         with pytest.raises(MissingError, match="revoked by the site's root"):
             mirror.find("bento", "shop", "v1")
+
+
+def test_a_new_root_is_seen_while_packs_are_verified(
+    connected: Side,
+    site: Site,
+    isolated: Side,
+    depot: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    proposal, read, verify = tmp_path / "next.msgpack", list[str](), examine._verify_pack
+    monkeypatch.setattr(mirrors, "_ROOT_SECONDS", 0.0)
+
+    def verify_and_revoke(depot: Depot, pack: Pack) -> None:
+        verify(depot, pack)
+        read.append(pack.digest.hex())
+        if len(read) == 1:
+            assert isolated.run("trust", "update", proposal).code == 0
+
+    with serving(isolated, depot) as mirror:
+        bundle = mirror.find("bento", "shop", "v1").bundle
+        revoke_bundle(connected, site, bundle, proposal)
+        for version in ("v2", "v3"):
+            stores.add_model(connected, f"ranker:{version}", {"w": version.encode()})
+            export(connected, depot, site, "--model", f"ranker:{version}")
+        monkeypatch.setattr(examine, "_verify_pack", verify_and_revoke)
+        mirror.keep_up()
+        assert len(read) == 1
+        mirror.keep_up()
+        assert tags(mirror, "bento") == []
+        assert tags(mirror, "model") == ["ranker:v3", "ranker:v2"]
+
+
+def test_nothing_is_served_while_the_depot_cannot_be_examined(
+    isolated: Side, depot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[str]:
+        raise TransportError("The server does not answer.", "Try again.")
+
+    with serving(isolated, depot) as mirror:
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderTransport, "list", fail)
+            with pytest.raises(TransportError):
+                mirror.keep_up()
+        with pytest.raises(NotReadyError):
+            mirror.list_items("bento")
+        mirror.keep_up()
+        assert tags(mirror, "bento") == ["shop:v1"]
 
 
 def test_a_deleted_bundle_is_served_no_more(isolated: Side, depot: Path) -> None:
