@@ -31,7 +31,7 @@ from airgap.flow.exporting.packing import (
 )
 from airgap.flow.exporting.read import ChunkNames, FileRun, plain_entries
 from airgap.flow.exporting.select import Source
-from airgap.flow.exporting.turns import SIDE_BY_SIDE, is_large, take_turns
+from airgap.flow.exporting.turns import SIDE_BY_SIDE, is_large, is_read_again, take_turns
 from airgap.flow.exporting.unread import NOTHING_UNREAD, CachedFile, Unread, keep_pack
 from airgap.flow.pipeline import map_in_order, run_workers, serial_executor
 from airgap.flow.progress import Progress, Silent
@@ -280,6 +280,7 @@ class _Cutting:
     def _cut_row(self, source: Source, files: Sequence[FileRun]) -> Iterator[_ChunkJob]:
         """Cut files whose chunks go into the same packs."""
         row = next(self._rows)
+        is_kept = not is_read_again([run.source for run in files])
         for run in files:
             cached = self._unread.find_file(run.source)
             if cached:
@@ -290,6 +291,8 @@ class _Cutting:
                 digester = self._digesters.begin()
                 yield from self._cut_file(source, row, run, digester)
                 digester.end()
+            if not is_kept:
+                run.since = 0
         yield _ChunkJob(row, None)
 
     def _cut_small(self, row: int, run: FileRun) -> Iterator[_ChunkJob]:

@@ -9,11 +9,20 @@ from airgap.flow.exporting.select import Source
 from airgap.format import limits
 from airgap.store.source_tree import SourceFile
 
-__all__ = ["SIDE_BY_SIDE", "count_rows", "is_large", "split_into_rows", "take_turns"]
+__all__ = [
+    "SIDE_BY_SIDE",
+    "count_rows",
+    "is_large",
+    "is_read_again",
+    "split_into_rows",
+    "take_turns",
+]
 
 SIDE_BY_SIDE: Final = 4
 """How many large files are read at a time. More would have as many more packs in memory."""
 _LARGE_BYTES: Final = 64 * limits.MIB
+_MANY: Final = 1000
+_QUICKLY_READ_BYTES: Final = 32 * limits.KIB
 
 T = TypeVar("T")
 
@@ -29,6 +38,11 @@ def split_into_rows(files: Sequence[SourceFile]) -> list[list[SourceFile]]:
         [file for file in files if not is_large(file)],
         *([file] for file in files if is_large(file)),
     ]
+
+
+def is_read_again(row: Sequence[SourceFile]) -> bool:
+    """Tell whether files are so many and so small that no cache is quicker than to read them."""
+    return len(row) >= _MANY and sum(file.size for file in row) < len(row) * _QUICKLY_READ_BYTES
 
 
 def count_rows(sources: Sequence[Source]) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from airgap.codec.table import Preset
@@ -20,7 +20,7 @@ from airgap.codec.zstd import LIBRARY
 from airgap.disk.file_state import FileState
 from airgap.flow.exporting.bases import Bases
 from airgap.flow.exporting.select import Source
-from airgap.flow.exporting.turns import split_into_rows
+from airgap.flow.exporting.turns import is_read_again, split_into_rows
 from airgap.format import limits
 from airgap.format.manifest import Block, ChunkTable, Pack
 from airgap.state.digest_cache import DigestCache
@@ -173,11 +173,12 @@ def find_unread(
     settled = set[bytes]()
     coding = _name_coding(preset)
     for source in sources:
-        for file in source.tree.files:
+        rows = [row for row in split_into_rows(source.tree.files) if not is_read_again(row)]
+        for file in chain.from_iterable(rows):
             cached = load_file(cache, file)
             if cached:
                 files[file.location] = cached
-        for row in () if bases.bundles else split_into_rows(source.tree.files):
+        for row in () if bases.bundles else rows:
             digests = _drop_copies((files.get(file.location) for file in row), settled, bases.have)
             for pack in _find_packs(digests, cache, coding, has_pack):
                 packs[pack.chunks[0]] = pack

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airgap.disk import file_state
-from airgap.flow.exporting import pack, unread
+from airgap.flow.exporting import pack, turns, unread
 from airgap.format import limits
 from airgap.store.source_tree import SourceFile
 from tests.support import stores
@@ -264,3 +264,15 @@ def test_a_plan_for_another_destination_knows_the_size_without_reading(
     assert shop.weights == set()
     assert not planned["estimated"]
     assert planned["stored_size"] == first["bytes_written"]
+
+
+def test_many_small_files_are_read_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_MANY", PARTS)
+    monkeypatch.setattr(turns, "_QUICKLY_READ_BYTES", 400_000)
+    first = shop.export("--reread").json
+
+    again = shop.export().json
+
+    assert len(shop.weights) == PARTS
+    assert again["bundle"] == first["bundle"]
+    assert again["packs_written"] == 0
