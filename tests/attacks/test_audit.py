@@ -2,8 +2,10 @@
 
 import copy
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
@@ -197,3 +199,29 @@ def test_the_second_verifier_refuses_a_ledger_that_was_changed(
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith("REFUSED")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_rejection_counts_in_whatever_copy_it_lies(
+    site: AuditedSite, tmp_path: Path, *, is_first: bool
+) -> None:
+    """Who can write into one depot puts an approver's older acceptance in its place there."""
+    other = replace(copy.deepcopy(site), top=tmp_path)
+    shutil.copytree(site.depot, other.depot)
+    other.attest("v1", "approver", "dan", 2, "reject")
+    depots = (other.depot, site.depot) if is_first else (site.depot, other.depot)
+    words = [*site.words("--json", "--evidence", tmp_path / "evidence")[2:], *depots]
+
+    report = Side(tmp_path / "side").run("audit", *words).json
+
+    refused = [one for one in report["exceptions"] if one["kind"] == "not-admitted"]
+    (about,) = (one for one in refused if one["bundle"] == site.bundles["v1"])
+    assert "rule 9" in about["statement"]
+    done = subprocess.run(
+        ["/bin/sh", "check.sh"],
+        cwd=tmp_path / "evidence",
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

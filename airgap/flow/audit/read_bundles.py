@@ -241,8 +241,28 @@ def read_bundles(
     found: dict[str, AuditedBundle] = {}
     for location in locations:
         for bundle in reading.read(location, connector):
-            found.setdefault(bundle.bundle, bundle)
+            first = found.get(bundle.bundle)
+            found[bundle.bundle] = bundle if first is None else _join_copy(first, bundle)
     return list(found.values())
+
+
+def _join_copy(first: AuditedBundle, other: AuditedBundle) -> AuditedBundle:
+    """Add what lies beside a bundle in another location only; a rejection in any of them counts.
+
+    Who can write into one location can take a signature away, or put an older one in its place.
+    """
+    files = {s.file for s in first.signatures} | {s.file for s in first.stamps}
+    rules = dict(first.rules)
+    for one in other.signatures:
+        if one.decision == "reject" and not one.problem and rules[9][0] == "yes":
+            rules[9] = "no", f"{one.role} {one.key_id} rejects it in {other.source}"
+    return replace(
+        first,
+        rules=rules,
+        signatures=(*first.signatures, *(s for s in other.signatures if s.file not in files)),
+        stamps=(*first.stamps, *(s for s in other.stamps if s.file not in files)),
+        attachments=tuple(sorted({*first.attachments, *other.attachments})),
+    )
 
 
 def _join_inner(outer: AuditedBundle, inner: AuditedBundle) -> AuditedBundle:
