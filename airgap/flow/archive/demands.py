@@ -18,7 +18,7 @@ from airgap.flow.retention.records import list_record_files
 from airgap.flow.retention.standing import BundleStanding
 from airgap.format import archive, layout, limits
 from airgap.format import manifest as manifests
-from airgap.format.check_files import ID_NAME, RENEWALS
+from airgap.format.check_files import RENEWALS
 
 __all__ = ["Demands", "find_demands", "parse_end"]
 
@@ -69,8 +69,6 @@ def _list_shared(depot: Depot) -> Iterator[str]:
         for file in depot.transport.list(folder, limits.FOLDER_NAMES):
             if not layout.is_part(file):
                 yield f"{folder}/{file}"
-    if depot.transport.size(ID_NAME) is not None:
-        yield ID_NAME
 
 
 def parse_end(text: str) -> int:
