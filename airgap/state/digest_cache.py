@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Literal
 
-from airgap.disk import sharing
+from airgap.disk import durable, sharing
 from airgap.disk.digests import digest_file
 from airgap.disk.file_state import Disks, FileState
 from airgap.errors import AirgapError
@@ -230,6 +230,7 @@ def _prepare(path: Path) -> bool:
     sharing.make_own_folder(path.parent)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        durable.sync_folder(path.parent)
     return _is_private(path)
 
 
