@@ -5,8 +5,9 @@ and served when all of it is what its manifest says.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from airgap.carrier.depot import Depot, DepotBundle
@@ -75,15 +76,17 @@ class Examiner:
     def verify(self, standing: Standing) -> None:
         """Read what was not verified yet, and serve what is whole; raises as ``admit``."""
         served = {row.bundle for row in self.index.list_bundles() if not row.reason}
-        verified = self._verify(standing.lenders)
+        packs = set(self.index.list_verified())
+        right = [bundle for bundle in standing.lenders if self._verify(bundle, packs)]
         for bundle in standing.whole:
-            if bundle in served or self._verify([bundle]):
-                verified.append(bundle)
-                if bundle not in served:
-                    self._serve(bundle)
-        verified += self._verify(standing.differences)
+            if bundle in served:
+                right.append(bundle)
+            elif self._verify(bundle, packs):
+                right.append(bundle)
+                self._serve(bundle)
+        right += [bundle for bundle in standing.differences if self._verify(bundle, packs)]
         for bundle in standing.differences:
-            self._serve_difference(bundle, verified)
+            self._serve_difference(bundle, right)
 
     def _withhold_revoked(self, policy: AdmissionPolicy) -> None:
         """Withhold at once what the root revokes: to examine a whole depot may take a while."""
@@ -108,45 +111,51 @@ class Examiner:
                 standing.unread.add(stored.bundle)
         return standing
 
-    def _verify(self, bundles: Iterable[str]) -> list[str]:
-        """Read the packs that were not verified yet; return the bundles that are right."""
-        right: list[str] = []
-        verified = self.index.list_verified()
-        for bundle in bundles:
-            try:
-                packs = read_manifest(self.depot, bundle).packs
-                for pack in packs:
-                    if pack.digest.hex() in verified:
-                        continue
-                    if self.is_interrupted():
-                        return right
-                    _verify_pack(self.depot, pack)
-                    self.index.note_verified([pack.digest.hex()])
-                right.append(bundle)
-            except AirgapError as error:
-                self.index.withhold({bundle: error.message})
-        return right
-
-    def _serve_difference(self, bundle: str, verified: Iterable[str]) -> None:
-        """Serve a bundle that needs chunks of others, if they are all there."""
-        others: dict[str, Manifest] = {}
-        wanted = list_missing(read_manifest(self.depot, bundle))
-        for other in verified:
-            manifest = read_manifest(self.depot, other)
-            if other != bundle and not wanted.isdisjoint(_list_carried(manifest)):
-                others[other] = manifest
-                wanted |= list_missing(manifest)
+    def _verify(self, bundle: str, verified: set[str]) -> bool:
+        """Read the packs of a bundle that were not verified yet; tell whether all are right."""
         try:
-            make_readable(read_manifest(self.depot, bundle), others.values())
+            for pack in read_manifest(self.depot, bundle).packs:
+                digest = pack.digest.hex()
+                if digest in verified:
+                    continue
+                if self.is_interrupted():
+                    return False
+                _verify_pack(self.depot, pack)
+                self.index.note_verified([digest])
+                verified.add(digest)
+        except AirgapError as error:
+            self.index.withhold({bundle: error.message})
+            return False
+        return True
+
+    def _serve_difference(self, bundle: str, right: Sequence[str]) -> None:
+        """Serve a bundle that needs chunks of others, if they are all there."""
+        try:
+            bases = self._find_bases(bundle, right)
         except AirgapError as error:
             self.index.withhold({bundle: error.message})
             return
-        self._serve(bundle, others)
+        self._serve(bundle, bases)
 
-    def _serve(self, bundle: str, others: Mapping[str, Manifest] | None = None) -> None:
-        manifest = read_manifest(self.depot, bundle)
-        bases = others or {}
+    def _find_bases(self, bundle: str, right: Sequence[str]) -> dict[str, Manifest]:
+        """Return the bundles that have chunks which this one, or one of those, needs."""
+        bases: dict[str, Manifest] = {}
+        wanted, fresh = list_missing(read_manifest(self.depot, bundle)), True
+        while fresh:
+            fresh = False
+            for other in right:
+                if other == bundle or other in bases:
+                    continue
+                manifest = read_manifest(self.depot, other)
+                if not wanted.isdisjoint(_list_carried(manifest)):
+                    bases[other], fresh = manifest, True
+                    wanted |= list_missing(manifest)
+        return bases
+
+    def _serve(self, bundle: str, bases: Mapping[str, Manifest] = MappingProxyType({})) -> None:
+        """Serve a bundle whose packs were verified, if nothing that it needs is missing."""
         try:
+            manifest = read_manifest(self.depot, bundle)
             readable = make_readable(manifest, bases.values())
             items = [self._describe(bundle, readable, item) for item in manifest.items]
         except AirgapError as error:

@@ -11,7 +11,7 @@ from airgap.flow.location.location import parse_depot
 from airgap.flow.serving import examine
 from airgap.flow.serving import mirror as mirrors
 from airgap.flow.serving.mirror import NotReadyError, index_path, open_mirror
-from airgap.format.manifest import Pack
+from airgap.format.manifest import Manifest, Pack
 from airgap.transport.folder import FolderTransport
 from tests.support import sides, stores
 from tests.support.mirrors import export, find_pack, revoke_bundle, serving, tags
@@ -133,6 +133,22 @@ def test_a_bundle_that_a_new_root_revokes_is_served_no_more_and_people_are_told_
             mirror.find("bento", "shop", "v1")
 
 
+def test_differences_from_differences_are_served(
+    connected: Side, site: Site, isolated: Side, tmp_path: Path
+) -> None:
+    depot, content = tmp_path / "depot", stores.noise(300_000)
+    for number in range(1, 6):
+        content = content[:-9] + b"version %d" % number
+        stores.add_model(connected, f"ranker:v{number}", {"w.bin": content})
+        base = ("--base", depot) if number > 1 else ()
+        export(connected, depot, site, "--model", f"ranker:v{number}", *base)
+    with serving(isolated, depot) as mirror:
+        assert len(tags(mirror, "model")) == 5
+        served = mirror.open_file(mirror.find("model", "ranker", "v5"), "w.bin")
+        assert served is not None
+        assert b"".join(mirror.read(served, 0, served.length)) == content
+
+
 def test_a_new_root_is_seen_while_packs_are_verified(
     connected: Side,
     site: Site,
@@ -162,6 +178,27 @@ def test_a_new_root_is_seen_while_packs_are_verified(
         mirror.keep_up()
         assert tags(mirror, "bento") == []
         assert tags(mirror, "model") == ["ranker:v3", "ranker:v2"]
+
+
+def test_a_bundle_that_is_deleted_meanwhile_holds_up_no_other(
+    connected: Side,
+    site: Site,
+    isolated: Side,
+    depot: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores.add_model(connected, "ranker:v2", {"w": b"2"})
+    gone = export(connected, depot, site, "--model", "ranker:v2")
+    read = examine.read_manifest
+
+    def miss(depot: Depot, bundle: str) -> Manifest:
+        if bundle == gone:
+            raise MissingError("The manifest is not there.", "Look again.")
+        return read(depot, bundle)
+
+    monkeypatch.setattr(examine, "read_manifest", miss)
+    with serving(isolated, depot) as mirror:
+        assert tags(mirror, "model") == ["ranker:v1"]
 
 
 def test_nothing_is_served_while_the_depot_cannot_be_examined(
