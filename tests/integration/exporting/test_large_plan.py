@@ -52,9 +52,9 @@ def count_read() -> int:
 @pytest.mark.parametrize(
     ("name", "steps"),
     [
-        ("depot", {"writing packs"}),
+        pytest.param("depot", {"writing packs"}, marks=pytest.mark.slow),  # 6 seconds each
         ("llama.airgap", {"writing the file"}),
-        ("media", {"packing", "writing volumes"}),
+        pytest.param("media", {"packing", "writing volumes"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_plan_of_300_gigabytes_reads_no_holes(
