@@ -1,5 +1,6 @@
 """An export reads only what may have changed since it was read; what it writes is the same."""
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -12,7 +13,8 @@ import pytest
 from airgap.disk import file_state
 from airgap.flow.exporting import pack, turns, unread
 from airgap.format import limits
-from airgap.store.source_tree import SourceFile
+from airgap.store.item_kind import Source
+from airgap.store.source_tree import SourceFile, scan
 from tests.support import stores
 from tests.support.sides import Ran, Side, Site, trust
 from tests.support.steady_files import make_steady, watch_reads
@@ -276,3 +278,23 @@ def test_many_small_files_are_read_again(shop: Shop, monkeypatch: pytest.MonkeyP
     assert len(shop.weights) == PARTS
     assert again["bundle"] == first["bundle"]
     assert again["packs_written"] == 0
+
+
+def test_cuts_and_packs_are_those_of_their_numbers(tmp_path: Path) -> None:
+    """If it fails, raise ``CUTS`` or ``CODING``: what was kept before does not hold any more."""
+    header = b'{"w":{"dtype":"BF16","shape":[700000],"data_offsets":[0,1400000]}}'
+    tensor = len(header).to_bytes(8, "little") + header + stores.noise(1_400_000, 3)
+    files = {"a.txt": b"text " * 1000, "b.bin": stores.noise(3_000_000), "c.safetensors": tensor}
+    stores.write_files(tmp_path, files)
+    source = Source("model", "any", "v1", 0, scan(tmp_path))
+
+    packed = pack.measure_packs([source], pack.PackOptions(1, "none"))
+
+    assert packed is not None
+    lengths = repr([packed.chunks.lengths, [each.blocks for each in packed.packs]])
+    numbers = unread.CUTS, unread.CODING
+    assert (*numbers, hashlib.sha256(lengths.encode()).hexdigest()[:16]) == (
+        1,
+        1,
+        "f77d923912ae2dcd",
+    )
