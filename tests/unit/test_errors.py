@@ -14,7 +14,10 @@ from airgap.errors import AirgapError
 from airgap.flow.bundle.open_bundle import CompletesError
 from airgap.flow.chunks.missing_chunks import MissingChunksError
 from airgap.flow.media.parity import FolderError
+from airgap.flow.serving.block_reader import DamagedPackError
 from airgap.ledger.tree import StaleNodesError
+from airgap.server.mirror.hub import _HubError
+from airgap.server.mirror.registry import _RegistryError
 from airgap.transport.sftp.session import SftpRefusedError
 
 MADE = MappingProxyType(
@@ -24,6 +27,9 @@ MADE = MappingProxyType(
         CompletesError: CompletesError("It completes another.", "Give that.", "ab" * 32),
         MissingChunksError: MissingChunksError("2 are missing.", "Fetch them.", [b"1" * 32]),
         SftpRefusedError: SftpRefusedError(3, "open packs/00"),
+        DamagedPackError: DamagedPackError("It is damaged.", "Copy it again.", b"2" * 32),
+        _HubError: _HubError("RepoNotFound", "It is not served.", "ab" * 20),
+        _RegistryError: _RegistryError("MANIFEST_UNKNOWN", "It is not served."),
     }
 )
 """Those that are made of other things than words."""
@@ -37,7 +43,9 @@ def _list_errors(parent: type[AirgapError] = AirgapError) -> Iterator[type[Airga
 
 def test_every_error_that_is_made_in_its_own_way_is_tried_here() -> None:
     for module in pkgutil.walk_packages(airgap.__path__, "airgap."):
-        if module.name.startswith(("airgap.flow", "airgap.ledger", "airgap.transport")):
+        if module.name.startswith(
+            ("airgap.flow", "airgap.ledger", "airgap.server", "airgap.transport")
+        ):
             import_module(module.name)
     own = {error for error in _list_errors() if "__init__" in vars(error)}
     assert {error for error in own if error.__module__.startswith("airgap.")} == MADE.keys()
