@@ -178,7 +178,7 @@ def _describe_no_change(opened: "Opened | None") -> str:
                 "Nothing was installed: all of it was there. This site now has number"
                 f" {number} of channel {channel}."
             )
-    return "Everything was already there, byte for byte; nothing was done."
+    return "Everything was already there; nothing was done."
 
 
 def _describe_disk_use(done: "ImportResult", data: dict[str, Any]) -> list[str]:
