@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from airgap.flow.audit.elements import Html, element, escape
 from airgap.flow.audit.page import render_page
+from airgap.markup import Html, element, escape
 from tests.support.audited_site import AuditedSite, make_audited_site
 from tests.support.sides import Side
 

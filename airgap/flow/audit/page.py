@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.flow.audit.elements import Content, Html, element, escape, join, table, void
 from airgap.flow.audit.exceptions import KINDS
+from airgap.markup import Content, Html, element, escape, join, table, void
 from airgap.printable import count_text, series_text, size_text
 
 __all__ = ["render_page"]
