@@ -39,6 +39,7 @@ from airgap.signing.thresholds import (
 from airgap.times import format_time
 
 __all__ = [
+    "LackingAttestationsError",
     "Verified",
     "accept_root",
     "accept_waiver",
@@ -53,6 +54,10 @@ __all__ = [
 
 T = TypeVar("T")
 _SEAL: Final = object()
+
+
+class LackingAttestationsError(PolicyError):
+    """The site requires attestations that the bundle does not have: they may still come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +432,7 @@ def _require_attestations(
         for count in lacking
     )
     commands = dict.fromkeys(find_command(count.demand) for count in lacking)
-    raise PolicyError(
+    raise LackingAttestationsError(
         f"The bundle has {missing} that site {root.site} requires.",
         f"Have the missing signers run: {', '.join(commands)}.",
         list_signers(root, builders, counts),

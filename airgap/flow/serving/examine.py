@@ -5,38 +5,40 @@ and served when all of it is what its manifest says.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from airgap.carrier.depot import Depot, DepotBundle
 from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
 from airgap.flow.admission.policy import AdmissionPolicy
-from airgap.flow.depot.open_depot import DamagedBundle, read_bundles
+from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle, read_bundles
 from airgap.flow.serving.block_reader import BlockReader
-from airgap.flow.serving.index import BundleRow, ItemRow, ServingIndex
+from airgap.flow.serving.index import BundleRow, ItemRow, ServingIndex, Withheld
 from airgap.flow.serving.readable import ReadableBundle, list_missing, make_readable
 from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest, Pack
+from airgap.signing.trust import LackingAttestationsError
 from airgap.state import manifest_cache
 from airgap.store.description_summary import SUMMARIZED, summarize
 
 __all__ = ["Examiner", "Standing", "read_manifest"]
 
-_REVOKED = "This bundle is revoked by the site's root."
-_WAITS = "Its packs have not been verified yet."
-_SEALED = "It is sealed: what is inside is not served."
-_COMPLETES = "It only brings chunks to another bundle."
+_REVOKED: Final = Withheld("refused", "This bundle is revoked by the site's root.")
+_UNREAD: Final = Withheld("unread", "Its packs have not been verified yet.")
+_SEALED: Final = Withheld("sealed", "It is sealed: what is inside is not served.")
+_COMPLETES: Final = Withheld("sealed", "It only brings chunks to another bundle.")
 
 
 @dataclass(slots=True)
 class Standing:
     """What this site says of the bundles of a depot."""
 
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, Withheld] = field(default_factory=dict)
     """Why each one is not served, by its id."""
     whole: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
@@ -45,6 +47,8 @@ class Standing:
     """Admitted; they only complete others."""
     unread: set[str] = field(default_factory=set)
     """Those of which not all packs were verified."""
+    claims: list[tuple[BundleRow, list[ItemRow]]] = field(default_factory=list)
+    """What the bundles say of themselves that are new here, and not served yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,9 @@ class Examiner:
         self._withhold_revoked(policy)
         standing = self._admit(policy)
         self.index.forget_absent([*standing.refused, *standing.whole, *standing.differences])
-        waiting = dict.fromkeys(standing.unread, _WAITS)
-        self.index.withhold(waiting | standing.refused)
+        unread = dict.fromkeys(standing.unread, _UNREAD)
+        self.index.note_claims(standing.claims)
+        self.index.withhold(unread | standing.refused)
         return standing
 
     def verify(self, standing: Standing) -> None:
@@ -97,18 +102,23 @@ class Examiner:
 
     def _admit(self, policy: AdmissionPolicy) -> Standing:
         standing, verified = Standing(), self.index.list_verified()
+        described = {row.bundle for row in self.index.list_bundles() if row.created_at}
         for stored in read_bundles(self.depot):
             if isinstance(stored, DamagedBundle):
-                standing.refused[stored.bundle] = stored.error.message
+                standing.refused[stored.bundle] = Withheld("refused", stored.error.message)
                 continue
             try:
                 manifest = policy.admit_to_serve(stored.raw, stored.evidence).value
             except (NotTrustedError, PolicyError, CorruptError) as error:
-                standing.refused[stored.bundle] = error.message
+                standing.refused[stored.bundle] = _explain(error)
+                if stored.bundle not in described:
+                    standing.claims += _read_claims(stored)
                 continue
             _sort(stored.bundle, manifest, standing)
             if any(pack.digest.hex() not in verified for pack in manifest.packs):
                 standing.unread.add(stored.bundle)
+            if stored.bundle not in described:
+                standing.claims.append(_make_claims(stored.bundle, manifest))
         return standing
 
     def _verify(self, bundle: str, verified: set[str]) -> bool:
@@ -124,7 +134,7 @@ class Examiner:
                 self.index.note_verified([digest])
                 verified.add(digest)
         except AirgapError as error:
-            self.index.withhold({bundle: error.message})
+            self.index.withhold({bundle: Withheld("refused", error.message)})
             return False
         return True
 
@@ -133,7 +143,7 @@ class Examiner:
         try:
             bases = self._find_bases(bundle, right)
         except AirgapError as error:
-            self.index.withhold({bundle: error.message})
+            self.index.withhold({bundle: Withheld("refused", error.message)})
             return
         self._serve(bundle, bases)
 
@@ -159,7 +169,7 @@ class Examiner:
             readable = make_readable(manifest, bases.values())
             items = [self._describe(bundle, readable, item) for item in manifest.items]
         except AirgapError as error:
-            self.index.withhold({bundle: error.message})
+            self.index.withhold({bundle: Withheld("refused", error.message)})
             return
         row = BundleRow(bundle, manifest.created_at, manifest.expires_at, tuple(bases))
         self.index.replace_bundle(row, items)
@@ -198,6 +208,29 @@ def read_manifest(depot: Depot, bundle: str) -> Manifest:
             f"Copy {layout.manifest_name(bundle)} from its source again.",
         )
     return manifests.decode(raw)
+
+
+def _explain(error: AirgapError) -> Withheld:
+    waits = isinstance(error, LackingAttestationsError)
+    return Withheld("waits" if waits else "refused", error.message)
+
+
+def _read_claims(stored: StoredBundle) -> Iterator[tuple[BundleRow, list[ItemRow]]]:
+    """Yield what a bundle says of itself that is not admitted, if it can be read."""
+    with suppress(CorruptError):
+        yield _make_claims(stored.bundle, manifests.decode(stored.raw))
+
+
+def _make_claims(bundle: str, manifest: Manifest) -> tuple[BundleRow, list[ItemRow]]:
+    created_at = manifest.created_at
+    items = [
+        ItemRow(
+            *(item.kind, item.name, item.version, item.digest.hex(), item.size, created_at, bundle),
+            summary={},
+        )
+        for item in manifest.items
+    ]
+    return BundleRow(bundle, created_at, manifest.expires_at, (), *_UNREAD), items
 
 
 def _sort(bundle: str, manifest: Manifest, standing: Standing) -> None:

@@ -11,19 +11,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import StorageError
 
-__all__ = ["BundleRow", "ItemRow", "ServingIndex"]
+__all__ = ["BundleRow", "ItemRow", "ServingIndex", "Status", "Withheld"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = """
 create table bundle (
     id text primary key, created_at integer not null, expires_at integer, bases text not null,
-    reason text not null
+    status text not null, reason text not null
 ) without rowid;
+create index bundle_newest on bundle (created_at desc, id);
 create table item (
     bundle text not null references bundle (id) on delete cascade,
     kind text not null, name text not null, version text not null,
@@ -34,13 +35,17 @@ create table item (
 create index item_bundle on item (bundle);
 create view listed as
     select i.*, b.created_at as brought_at, b.expires_at
-    from item i join bundle b on b.id = i.bundle where b.reason = '';
+    from item i join bundle b on b.id = i.bundle where b.status = 'served';
 create table pack (digest text primary key) without rowid;
 create table summary (digest text primary key, summary text not null) without rowid;
 """
 _LIST: Final = "select * from listed where kind = ? and (expires_at is null or expires_at >= ?)"
 _NAMED: Final = " and name = ?"
 _NEWEST: Final = " order by created_at desc, version desc, brought_at desc, bundle desc"
+
+
+Status = Literal["served", "unread", "waits", "refused", "sealed"]
+"""Whether a bundle is served, or not yet read, lacks attestations, is refused, or is sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +68,26 @@ class ItemRow:
         return f"{self.name}:{self.version}"
 
 
+class Withheld(NamedTuple):
+    """Why a bundle is not served."""
+
+    status: Status
+    reason: str
+    """One sentence for people."""
+
+
 @dataclass(frozen=True, slots=True)
 class BundleRow:
-    """A bundle of the depot; it is served if ``reason`` is empty. Times as in ``ItemRow``."""
+    """A bundle of the depot. Times as in ``ItemRow``."""
 
     bundle: str
     created_at: int
     expires_at: int | None
     bases: tuple[str, ...] = ()
     """The ids of the bundles that have what it does not carry (format §4.2)."""
+    status: Status = "served"
     reason: str = ""
+    """Why it is not served; empty if it is."""
 
 
 class ServingIndex:
@@ -106,8 +121,8 @@ class ServingIndex:
         """Return all bundles, served or not, by their id."""
         rows = self._select("select * from bundle order by id")
         return [
-            BundleRow(bundle, created, expires, tuple(json.loads(bases)), reason)
-            for bundle, created, expires, bases, reason in rows
+            BundleRow(bundle, created, expires, tuple(json.loads(bases)), status, reason)
+            for bundle, created, expires, bases, status, reason in rows
         ]
 
     def list_bases(self, bundle: str) -> tuple[str, ...]:
@@ -150,29 +165,27 @@ class ServingIndex:
     def replace_bundle(self, bundle: BundleRow, items: Sequence[ItemRow]) -> None:
         """Put a bundle that is to be served in place of what was known of it."""
         with self._change() as connection:
-            _upsert(connection, bundle)
-            connection.execute("delete from item where bundle = ?", (bundle.bundle,))
-            connection.executemany(
-                "insert into item values (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        *(item.bundle, item.kind, item.name, item.version),
-                        *(item.digest, item.size, item.created_at, json.dumps(item.summary)),
-                    )
-                    for item in items
-                ],
-            )
+            _put(connection, bundle, items)
 
-    def withhold(self, reasons: Mapping[str, str]) -> None:
+    def note_claims(self, bundles: Iterable[tuple[BundleRow, Sequence[ItemRow]]]) -> None:
+        """Note what bundles say of themselves that are not served, or not yet.
+
+        So people can be told why an item is not there; nothing of it is verified.
+        """
+        with self._change() as connection:
+            for bundle, items in bundles:
+                _put(connection, bundle, items)
+
+    def withhold(self, reasons: Mapping[str, Withheld]) -> None:
         """Serve these bundles no more, or not yet, each for its reason.
 
         What is known of their items stays, so that people can be told the reason.
         """
         with self._change() as connection:
             connection.executemany(
-                "insert into bundle values (?, 0, null, '[]', ?)"
-                " on conflict (id) do update set reason = excluded.reason",
-                reasons.items(),
+                "insert into bundle values (?, 0, null, '[]', ?, ?) on conflict (id) do update"
+                " set status = excluded.status, reason = excluded.reason",
+                [(bundle, *withheld) for bundle, withheld in reasons.items()],
             )
 
     def forget_absent(self, present: Iterable[str]) -> None:
@@ -257,15 +270,25 @@ class ServingIndex:
             ) from error
 
 
-def _upsert(connection: sqlite3.Connection, bundle: BundleRow) -> None:
+def _put(connection: sqlite3.Connection, bundle: BundleRow, items: Sequence[ItemRow]) -> None:
+    """Put a bundle and its items in place of what was known of it."""
+    connection.execute("delete from bundle where id = ?", (bundle.bundle,))
     connection.execute(
-        "insert into bundle values (?, ?, ?, ?, ?) on conflict (id) do update set"
-        " created_at = excluded.created_at, expires_at = excluded.expires_at,"
-        " bases = excluded.bases, reason = excluded.reason",
+        "insert into bundle values (?, ?, ?, ?, ?, ?)",
         (
             *(bundle.bundle, bundle.created_at, bundle.expires_at),
-            *(json.dumps(bundle.bases), bundle.reason),
+            *(json.dumps(bundle.bases), bundle.status, bundle.reason),
         ),
+    )
+    connection.executemany(
+        "insert into item values (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(item.bundle, item.kind, item.name, item.version),
+                *(item.digest, item.size, item.created_at, json.dumps(item.summary)),
+            )
+            for item in items
+        ],
     )
 
 

@@ -19,7 +19,7 @@ from airgap.flow.location.location import DepotLocation
 from airgap.flow.serving.block_reader import BlockReader, DamagedPackError
 from airgap.flow.serving.content import ServedContent, make_file, make_tar
 from airgap.flow.serving.examine import Examiner, read_manifest
-from airgap.flow.serving.index import ItemRow, ServingIndex
+from airgap.flow.serving.index import ItemRow, ServingIndex, Withheld
 from airgap.flow.serving.readable import ReadableBundle, make_readable
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest
@@ -192,7 +192,7 @@ class Mirror:
         with self._lock:
             bundles = [key for key, opened in self._opened.items() if opened is content.bundle]
         self.index.doubt_pack(error.pack.hex())
-        self.index.withhold(dict.fromkeys(bundles, error.message))
+        self.index.withhold(dict.fromkeys(bundles, Withheld("refused", error.message)))
         self._seen = ()
 
     def _now(self) -> int:
@@ -218,7 +218,7 @@ class Mirror:
             admission = policy.load()
         except AirgapError as error:
             rows = self.index.list_bundles()
-            self.index.withhold({row.bundle: error.message for row in rows})
+            self.index.withhold({row.bundle: Withheld("refused", error.message) for row in rows})
             return
         self._floor = admission.now
         next_look = time.monotonic() + _ROOT_SECONDS

@@ -39,8 +39,10 @@ def test_a_bundle_of_strangers_is_not_served(
     with serving(isolated, tmp_path / "depot") as mirror:
         assert tags(mirror, "model") == []
         (row,) = mirror.index.list_bundles()
-        assert row.bundle == bundle
+        assert (row.bundle, row.status) == (bundle, "refused")
         assert "signatures" in row.reason
+        with pytest.raises(MissingError, match="signatures"):
+            mirror.find("model", "ranker", "v1")
 
 
 def test_a_damaged_pack_is_not_served_before_it_is_mended(isolated: Side, depot: Path) -> None:
