@@ -40,6 +40,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     limit: int | None,
     site: str | None,
     exports: bool,
+    reset: int | None,
 ) -> Result:
     """Show what this machine imported, refused, waived and removed, when, and who signed it.
 
@@ -57,6 +58,6 @@ def command(  # noqa: PLR0913  (one argument per option)
 
     item = parse_item_name(tag) if tag else None
     wanted = LogFilter(item, read_past(since) if since else 0, events, limit)
-    log = read_log(wanted, site, choose_side(exports=exports))
+    log = read_log(wanted, site, choose_side(exports=exports), reset or 0)
     code = PolicyError.exit_code if log.status.fault else 0
     return Result(describe_log(log), log_lines(log), code)

@@ -26,6 +26,7 @@ __all__ = [
     "is_origin_of",
     "make_cosignature",
     "make_origin",
+    "name_origin",
     "parse_checkpoint",
     "parse_note",
 ]
@@ -34,6 +35,7 @@ ED25519: Final = b"\x01"
 """The kind of a signature in a note: Ed25519, over the text."""
 COSIGNATURE: Final = b"\x04"
 """Another kind: Ed25519, over a time and the text (format §28.5)."""
+ORIGIN_BYTES: Final = 8
 KEY_HASH_BYTES: Final = 4
 _DASH: Final = "\N{EM DASH} "
 _NAME: Final = re.compile(r"[^\s+\x00-\x20\x7f]+")
@@ -73,7 +75,12 @@ class Note:
 
 def make_origin(site: str, first_entry: bytes) -> str:
     """Return the name of a ledger: no two ledgers have the same first entry (format §28.2)."""
-    return f"airgap/{site}/{hashlib.sha256(first_entry).hexdigest()[:16]}"
+    return name_origin(site, hashlib.sha256(first_entry).digest())
+
+
+def name_origin(site: str, first: bytes) -> str:
+    """Return the name of the ledger whose first entry has this digest (format §28.2)."""
+    return f"airgap/{site}/{first[:ORIGIN_BYTES].hex()}"
 
 
 def is_origin_of(origin: str, site: str) -> bool:

@@ -9,7 +9,7 @@ from airgap.format import limits
 from airgap.format.ledger import NUMBERED, Entry, Replaced, State
 from airgap.format.tree import fold_edge
 
-__all__ = ["begin_again"]
+__all__ = ["begin_again", "name_replaced"]
 
 _MOST_BYTES: Final = limits.LEDGER_REFUSAL_BYTES
 
@@ -29,9 +29,7 @@ def begin_again(
         summarized: what the state file beside that ledger says; None: it cannot be read. It may
             have numbers of entries that are damaged.
     """
-    replaces = None
-    if old is not None:
-        replaces = Replaced(old.entries, old.first, old.head, fold_edge(old.edge))
+    replaces = None if old is None else name_replaced(old)
     carried = list(_carry(first, entries))
     carried += _carry_summarized(first, old, summarized)
     if summarized is not None:
@@ -49,6 +47,11 @@ def begin_again(
     }
     kept = [entry for entry in carried if (entry.channel, entry.sequence, entry.bundle) in last]
     return _chain([first, *kept])
+
+
+def name_replaced(state: State) -> Replaced:
+    """Return how a `reset` names the ledger before, by the state of its intact entries."""
+    return Replaced(state.entries, state.first, state.head, fold_edge(state.edge))
 
 
 def _carry(first: Entry, entries: Iterable[tuple[Entry, bytes]]) -> Iterator[Entry]:

@@ -19,9 +19,9 @@ from airgap.errors import CorruptError, PolicyError, StorageError
 from airgap.format import ledger as ledger_format
 from airgap.format import limits, names
 from airgap.format.fields import DIGEST_BYTES
-from airgap.format.ledger import FRAME_BYTES, Entry, Event, State, Witness
+from airgap.format.ledger import FRAME_BYTES, Entry, Event, Replaced, State, Witness
 from airgap.format.tree import fold_edge, hash_leaf
-from airgap.ledger.begin_again import begin_again
+from airgap.ledger.begin_again import begin_again, name_replaced
 from airgap.ledger.check import (
     Consistent,
     Fault,
@@ -57,6 +57,8 @@ NODES: Final = "nodes"
 OFFSETS: Final = "offsets"
 CHECKPOINT: Final = "checkpoint"
 RECORDER: Final = "recorder.pub"
+WITNESS: Final = "witness"
+_ASIDE: Final = "~reset-"
 _OF_ONE_LEDGER: Final = (NODES, OFFSETS, CHECKPOINT, RECORDER)
 _READ_TRIES: Final = 1000
 _WITNESS_MODE: Final = 0o644  # its folder is private; root's is read by the store's owner
@@ -136,15 +138,50 @@ class LedgerStore:
             fault = None
         return result, fault
 
+    def number_aside(self) -> list[int]:
+        """Return the numbers of the resets that put a ledger aside here, in their order.
+
+        Raises:
+            OSError: the folder cannot be listed.
+        """
+        names = (path.name for path in self.folder.parent.glob(f"{self._base}{_ASIDE}*"))
+        numbers = (name.removeprefix(f"{self._base}{_ASIDE}") for name in names)
+        return sorted(int(one) for one in numbers if one.isdecimal() and one[0] != "0")
+
+    def open_aside(self, number: int) -> "LedgerStore":
+        """Return the ledger that reset ``number`` put aside, with the witness of then."""
+        folder = self.folder.with_name(f"{self._base}{_ASIDE}{number}")
+        return LedgerStore(self.site, folder, folder / WITNESS if self.witness else None)
+
+    @property
+    def _base(self) -> str:
+        """The name of the folder of the ledger that goes on: no site's id has a tilde."""
+        return self.folder.name.partition("~")[0]
+
     def list_aside(self) -> Iterator[tuple[Path, bytes]]:
         """Yield the ledgers that resets put aside, each with its first entry, of which it has one.
 
         Raises:
             StorageError: one of them cannot be read.
         """
-        for path in sorted(self.folder.parent.glob(f"{self.folder.name}~reset-*")):
-            if first := read_entry(read_from(path / LEDGER, 0, FRAME_BYTES) or b"", 1):
-                yield path / LEDGER, first
+        for number in self.number_aside():
+            aside = self.open_aside(number)
+            if first := aside.read_first():
+                yield aside.folder / LEDGER, first
+
+    def find_successor(self, replaced: Replaced) -> Entry | None:
+        """Return the entry `reset` here that says what it replaces in these words, if one does.
+
+        Raises:
+            StorageError: a ledger cannot be read.
+        """
+        later = map(self.open_aside, self.number_aside())
+        for store in (*later, LedgerStore(self.site, self.folder.with_name(self._base))):
+            with suppress(CorruptError):
+                entry = ledger_format.decode_entry(store.read_first())
+                if entry.replaces == replaced:
+                    return entry
+        return None
 
     def find_aside(self, digest: bytes) -> Iterator[Entry]:
         """Yield the intact entries of ledgers that resets put aside in which a digest occurs.
@@ -164,6 +201,23 @@ class LedgerStore:
             if ledger_format.digest(entry) == first:
                 return read_if_exists(path, limits.LEDGER_BYTES)
         return None
+
+    def read_first(self) -> bytes:
+        """Return the first entry, as far as its length says; nothing if there is none."""
+        return read_entry(read_from(self.files / LEDGER, 0, FRAME_BYTES) or b"", 1)
+
+    def read_intact(self) -> tuple[LedgerTree, Replaced] | None:
+        """Return the intact entries as a tree, and how a reset names them; None if there is none.
+
+        Nothing is written: that is for a ledger that goes on.
+        """
+        ledger = read_if_exists(self.files / LEDGER, limits.LEDGER_BYTES) or b""
+        state = rebuild_state(self.site, ledger)
+        if state is None:
+            return None
+        parts = LedgerParts.of(ledger, make_node_files(ledger[: state.size]))
+        tree = LedgerTree(self.site, parts, state.entries, fold_edge(state.edge))
+        return tree, name_replaced(state)
 
     def read_entries(self) -> Iterator[Entry]:
         """Yield the entries from the first one on, as far as they are intact."""
@@ -390,9 +444,7 @@ class LedgerWriter:
             )
 
     def _copy_aside(self) -> Path:
-        folder, number = self.store.folder, 1  # no site's id has a tilde
-        while (aside := folder.with_name(f"{folder.name}~reset-{number}")).exists():
-            number += 1
+        aside = self.store.open_aside(max(self.store.number_aside(), default=0) + 1).folder
         part = aside.with_name(f".{aside.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         sharing.make_new_folder(part)
@@ -403,7 +455,7 @@ class LedgerWriter:
             RECORDER: (self._files / RECORDER, limits.NOTE_BYTES),
         }
         if self.store.witness is not None:
-            sources |= {"witness": (self.store.witness, limits.SMALL_STATE_BYTES)}
+            sources |= {WITNESS: (self.store.witness, limits.SMALL_STATE_BYTES)}
         with hold_folder(part) as held:
             for kind, (path, limit) in sources.items():
                 data = read_if_exists(path, limit)

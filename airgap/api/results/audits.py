@@ -18,6 +18,7 @@ __all__ = [
     "AuditPersonDict",
     "AuditReadDict",
     "AuditReceiptDict",
+    "AuditResetDict",
     "AuditRootDict",
     "AuditRootRoleDict",
     "AuditRuleDict",
@@ -370,6 +371,27 @@ class AuditCheckpointDict(TypedDict):
     """By when it existed."""
 
 
+class AuditResetDict(TypedDict):
+    """The entry ``reset`` by which a ledger was put aside."""
+
+    ledger: str
+    """The label of the ledger that it began."""
+    entry: int
+    """Its number there."""
+    at: str
+    """The claimed time."""
+    user: str
+    """Who reset it, as the machine says; empty if it does not."""
+    host: str
+    """That machine, as it says."""
+    key: str | None
+    """The key id of the key that they used."""
+    note: str
+    """The reason, in the words of that person, and of the machine."""
+    evidence: list[int]
+    """Numbers of evidence."""
+
+
 class AuditLedgerDict(TypedDict):
     """A ledger that was read."""
 
@@ -393,6 +415,8 @@ class AuditLedgerDict(TypedDict):
     """How many of each."""
     fault: str | None
     """What is wrong with it."""
+    put_aside: AuditResetDict | None
+    """None: no reset that was read put it aside."""
     checkpoint: AuditCheckpointDict | None
     """None: none that counts."""
     evidence: list[int]

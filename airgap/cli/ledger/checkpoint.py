@@ -48,9 +48,9 @@ def command(
         )
     if cosigned is not None:
         raw = read_proof_file(cosigned)
-        signed = checkpoints.add_cosignatures(ledger.site, ledger.side, raw, str(cosigned))
+        signed = checkpoints.add_cosignatures(ledger.choice, raw, str(cosigned))
     elif ledger.signer is not None:
-        signed = checkpoints.make_checkpoint(ledger.site, ledger.side, ledger.signer)
+        signed = checkpoints.make_checkpoint(ledger.choice, ledger.signer)
     else:
         raise ConfigurationError(
             "There is no key to sign the checkpoint with.", "Give --key KEY, the recorder's."

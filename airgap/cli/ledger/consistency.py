@@ -40,7 +40,7 @@ def command(
     from airgap.flow.ledger.verify import read_size
 
     size = read_size(old)
-    raw, signed = prove_consistency(ledger.site, ledger.side, size, ledger.signer)
+    raw, signed = prove_consistency(ledger.choice, size, ledger.signer)
     write_proof_file(output, raw)
     lines = [f"{output} shows what follows {size:,} entries", *checkpoint_lines(signed)]
     return Result(

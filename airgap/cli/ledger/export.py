@@ -45,7 +45,7 @@ def command(
     from airgap.flow.ledger.export import export_entries
     from airgap.flow.ledger.verify import read_size
 
-    done = export_entries(ledger.site, ledger.side, read_size(since), output, ledger.signer)
+    done = export_entries(ledger.choice, read_size(since), output, ledger.signer)
     entries = count_text(done.count, "entry", "entries")
     lines = [f"{entries} from number {done.first} on: {output}", *checkpoint_lines(done.signed)]
     data = {

@@ -14,7 +14,7 @@ from airgap.printable import count_text
 
 if TYPE_CHECKING:
     from airgap.flow.admission.history import Side
-    from airgap.flow.ledger.checkpoints import SignedCheckpoint
+    from airgap.flow.ledger.checkpoints import LedgerChoice, SignedCheckpoint
     from airgap.flow.trust.keys import Signer
     from airgap.format.root import Key
 
@@ -35,7 +35,13 @@ P = ParamSpec("P")
 
 
 def ledger_options(command: Callable[P, Any]) -> Callable[P, Any]:
-    """Give a command ``--exports`` and ``--site``, which say which ledger of this machine."""
+    """Give a command ``--exports``, ``--site`` and ``--reset``: which ledger of this machine."""
+    command = click.option(
+        "--reset",
+        metavar="N",
+        type=click.IntRange(1),
+        help="The ledger that the Nth reset put aside; default: the one that goes on.",
+    )(command)
     command = click.option(
         "--site",
         metavar="SITE",
@@ -70,8 +76,7 @@ def _open_signer(key: str | None, variable: str | None, descriptor: int | None) 
 class ChosenLedger:
     """A ledger of this machine, and who signs a new checkpoint of it; None: nobody."""
 
-    site: str
-    side: "Side"
+    choice: "LedgerChoice"
     signer: "Signer | None"
 
 
@@ -82,9 +87,9 @@ def with_ledger(work: Callable[..., Result]) -> Callable[..., Result]:
         from airgap.flow.ledger.checkpoints import choose_ledger
 
         side = choose_side(exports=kwargs.pop("exports"))
-        site = choose_ledger(kwargs.pop("site"), side)
+        choice = choose_ledger(kwargs.pop("site"), side, kwargs.pop("reset") or 0)
         words = (kwargs.pop(name) for name in ("key", "passphrase_env", "passphrase_fd"))
-        return work(*args, ledger=ChosenLedger(site, side, _open_signer(*words)), **kwargs)
+        return work(*args, ledger=ChosenLedger(choice, _open_signer(*words)), **kwargs)
 
     update_wrapper(run, work)
     return ledger_options(_signer_options(run))
@@ -140,7 +145,7 @@ def read_recorders(paths: tuple[Path, ...]) -> "tuple[Mapping[str, Key], str | N
 
     if paths:
         return {key.id: key for key in map(keys.read_public_key, paths)}, None
-    site = choose_ledger(None, "importing")
+    site = choose_ledger(None, "importing").site
     return find_recorders(site), site
 
 

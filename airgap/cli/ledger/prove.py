@@ -39,7 +39,7 @@ def command(
     """
     from airgap.flow.ledger.prove import describe_entry, prove_entry
 
-    written = prove_entry(ledger.site, ledger.side, entry, output, ledger.signer)
+    written = prove_entry(ledger.choice, entry, output, ledger.signer)
     lines = [
         f"Entry {written.number} ({written.entry.event}) is proven by {written.folder}",
         *checkpoint_lines(written.signed),

@@ -92,13 +92,13 @@ class HistoryStatus:
         return _history_error(self)
 
 
-def check_history(name: str, side: Side = "importing") -> HistoryStatus:
-    """Check a ledger of a site. Writes nothing and waits for no lock.
+def check_history(name: str, side: Side = "importing", reset: int = 0) -> HistoryStatus:
+    """Check a ledger of a site, or the one that a reset put aside. Writes nothing, and locks none.
 
     Raises:
         StorageError: a file cannot be read.
     """
-    store = locate_ledger(name, side)
+    store = locate_ledger(name, side, reset)
     with translate_errors(store.folder):
         return _check(store)
 
@@ -203,13 +203,13 @@ def make_root_entry(root: Root, event: Event) -> Entry:
     return Entry(root.site, event, at=0, floor=floor, root=root.version, previous=b"")
 
 
-def read_entries(name: str, side: Side = "importing") -> Iterator[Entry]:
+def read_entries(name: str, side: Side = "importing", reset: int = 0) -> Iterator[Entry]:
     """Yield the entries of a ledger of a site, from the first one on, as far as they are intact.
 
     Raises:
         StorageError: it cannot be read.
     """
-    store = locate_ledger(name, side)
+    store = locate_ledger(name, side, reset)
     with translate_errors(store.folder):
         yield from store.read_entries()
 
@@ -259,11 +259,14 @@ def list_export_ledgers() -> list[str]:
     return []
 
 
-def locate_ledger(name: str, side: Side = "importing") -> LedgerStore:
+def locate_ledger(name: str, side: Side = "importing", reset: int = 0) -> LedgerStore:
     """Return a ledger of a site; nothing is read. That of imports has a witness in BentoML's home.
 
-    The other one has none: no store shows what it has.
+    The other one has none: no store shows what it has. With ``reset``, it is the ledger that this
+    reset put aside, by the number of its folder (format §17.7).
     """
+    if reset:
+        return locate_ledger(name, side).open_aside(reset)
     if side == "exporting":
         return LedgerStore(name, state_folder() / "ledgers" / name / side)
     home = bentoml_home.home()

@@ -19,6 +19,7 @@ from airgap.flow.bill.make_bill import describe_bundle
 from airgap.flow.bundle.open_bundle import Unverified
 from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.flow.ledger.checkpoints import (
+    LedgerChoice,
     SignedCheckpoint,
     find_recorders,
     make_checkpoint,
@@ -229,7 +230,7 @@ def _list_proofs(site: str, bundle: str, signer: Signer, proven: set[str]) -> It
         found = use_ledger(site, side, partial(_find_entries, bundle)) or []
         numbers = [number for number in found if _name(side, number) not in proven]
         if numbers:  # a checkpoint needs the ledger's lock, too
-            signed = _sign(site, side, signer, numbers[-1])
+            signed = _sign(LedgerChoice(site, side), signer, numbers[-1])
             yield from use_ledger(site, side, partial(_prove, side, numbers, signed)) or ()
 
 
@@ -261,11 +262,11 @@ def _find_entries(bundle: str, tree: LedgerTree) -> list[int]:
     return found[-_MOST_PROOFS:]
 
 
-def _sign(site: str, side: Side, signer: Signer, number: int) -> SignedCheckpoint | None:
+def _sign(ledger: LedgerChoice, signer: Signer, number: int) -> SignedCheckpoint | None:
     """Return a checkpoint that covers an entry, if there is one or the signer may make one."""
-    last = read_checkpoint(site, side)
+    last = read_checkpoint(ledger)
     if last is not None and last.point.size >= number:
         return last
-    if signer.key.algorithm != "ed25519" or signer.key.id not in find_recorders(site):
+    if signer.key.algorithm != "ed25519" or signer.key.id not in find_recorders(ledger.site):
         return last
-    return make_checkpoint(site, side, signer)
+    return make_checkpoint(ledger, signer)

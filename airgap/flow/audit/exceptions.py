@@ -89,6 +89,7 @@ def _find_of_ledgers(material: AuditMaterial) -> Iterator[AuditException]:
     yield from _compare_ledgers(material.ledgers)
     for ledger in material.ledgers:
         yield from _compare_receipts(ledger, material.receipts)
+        yield from _compare_replaced(material, ledger)
     if material.forks:
         pairs = count_text(material.forks, "pair")
         yield AuditException(
@@ -97,7 +98,7 @@ def _find_of_ledgers(material: AuditMaterial) -> Iterator[AuditException]:
             " receipts/ in its state folder.",
         )
     for ledger in material.ledgers:
-        yield from _find_of_ledger(ledger)
+        yield from _find_of_ledger(ledger, {"", *(one.origin for one in material.ledgers)})
 
 
 def _compare_ledgers(ledgers: Sequence[AuditedLedger]) -> Iterator[AuditException]:
@@ -120,9 +121,33 @@ def _differ(first: AuditedLedger, second: AuditedLedger) -> bool:
     return len({point.root for point in points}) > 1 and len({p.size for p in points}) == 1
 
 
-def _find_of_ledger(ledger: AuditedLedger) -> Iterator[AuditException]:
+def _compare_replaced(material: AuditMaterial, ledger: AuditedLedger) -> Iterator[AuditException]:
+    """Compare a ledger that a reset put aside with what the reset says of it (format §17.7)."""
+    successor = material.find_successor(ledger)
+    if successor is None:
+        if ledger.reset and ledger.entries:
+            statement = f"{ledger.label}: it lies among ledgers put aside, and no reset names it."
+            yield AuditException("contradiction", statement, ledger=ledger)
+        return
+    first = successor.find(1)
+    replaces = first.entry.replaces if first else None
+    if replaces is None or not ledger.is_whole or ledger.first > 1:
+        return
+    roots = _compute_roots(ledger, {replaces.entries})
+    count = len(ledger.entries)
+    is_other = roots.get(replaces.entries, replaces.root) != replaces.root
+    if is_other or (ledger.reset and count != replaces.entries):
+        statement = (
+            f"{ledger.label} is not the ledger that the reset in {successor.label} put aside: that"
+            f" had {replaces.entries:,} entries and the head {replaces.head.hex()}; this one has"
+            f" {count:,} intact ones."
+        )
+        yield AuditException("contradiction", statement, ledger=ledger, entry=None, other=successor)
+
+
+def _find_of_ledger(ledger: AuditedLedger, origins: Collection[str]) -> Iterator[AuditException]:
     label = ledger.label
-    if ledger.fault:
+    if ledger.fault and not ledger.reset:  # else the reset was because of it
         yield AuditException("ledger-fault", f"{label}: {ledger.fault}", ledger=ledger)
     if not ledger.is_whole:
         statement = f"{label}: one entry of {ledger.covered:,} was shown, with its proof."
@@ -141,6 +166,9 @@ def _find_of_ledger(ledger: AuditedLedger) -> Iterator[AuditException]:
             " proves nothing to others."
         )
         yield AuditException("not-covered", statement, ledger=ledger)
+    if ledger.replaced not in origins:
+        statement = f"{label}: the ledger before the reset, {ledger.replaced}, was not shown."
+        yield AuditException("not-shown", statement, ledger=ledger)
     yield from _find_backward_clocks(ledger)
     yield from _find_gaps(ledger)
 
@@ -247,11 +275,12 @@ def _number_text(audited: AuditedEntry) -> str:
 
 
 def _describe_reset(audited: AuditedEntry) -> str:
-    replaces = audited.entry.replaces
+    replaces, who = audited.entry.replaces, audited.entry.who
+    person = " on ".join(filter(None, (who.user, who.host))) or "a person"
     if replaces is None:
-        return "a person reset the history; nothing of the ledger before was intact."
+        return f"{person} reset the history; nothing of the ledger before was intact."
     return (
-        f"a person reset the history; the ledger before had {replaces.entries:,} intact entries and"
+        f"{person} reset the history; the ledger before had {replaces.entries:,} intact entries and"
         f" the head {replaces.head.hex()}."
     )
 

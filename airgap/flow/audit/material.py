@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from airgap.flow.ledger.checkpoints import SignedCheckpoint
+from airgap.format.checkpoint import name_origin
 from airgap.format.ledger import Entry
 from airgap.format.receipt import Receipt
 from airgap.format.root import Root, SignedRoot
@@ -97,6 +98,8 @@ class AuditedLedger:
     signed: SignedCheckpoint | None = None
     is_whole: bool = True
     """Whether all entries from ``first`` to the checkpoint are there."""
+    reset: int = 0
+    """The number of the reset that put it aside, if it lies here; 0: none, or it was exported."""
     fault: str = ""
     """What is wrong with it, by what its own machine says."""
     problem: str = ""
@@ -114,6 +117,14 @@ class AuditedLedger:
     def covered(self) -> int:
         """How many entries the checkpoint covers."""
         return self.signed.point.size if self.signed else 0
+
+    @property
+    def replaced(self) -> str:
+        """The origin of the ledger that it took the place of; empty: of none that it names."""
+        first = self.find(1)
+        if first is None or first.entry.replaces is None:
+            return ""
+        return name_origin(self.site, first.entry.replaces.first)
 
     def find(self, number: int) -> AuditedEntry | None:
         """Return an entry by its number."""
@@ -277,6 +288,10 @@ class AuditMaterial:
     def sides(self) -> frozenset[LedgerSide]:
         """Return which kinds of ledgers are there."""
         return frozenset(ledger.side for ledger in self.ledgers)
+
+    def find_successor(self, ledger: AuditedLedger) -> AuditedLedger | None:
+        """Return the ledger that a reset began in the place of another one."""
+        return next((one for one in self.ledgers if one.replaced == ledger.origin), None)
 
     def all_entries(self) -> Iterator[tuple[AuditedLedger, AuditedEntry]]:
         """Yield every entry with its ledger."""

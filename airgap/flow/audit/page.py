@@ -377,6 +377,8 @@ def _render_ledgers(report: Report) -> Iterator[Content]:
             ("Claimed times", f"{one['begins'] or '—'} to {one['ends'] or '—'}"),
             ("State", _alert(one["fault"]) if one["fault"] else "consistent"),
         ]
+        if one["put_aside"]:
+            facts.append(("Put aside", _put_aside(one["put_aside"])))
         if checkpoint is None:
             facts.append(("Checkpoint", _alert("none that counts")))
         else:
@@ -386,6 +388,14 @@ def _render_ledgers(report: Report) -> Iterator[Content]:
         yield element("dl", *rows, class_="facts")
     if not report["ledgers"]:
         yield element("p", "No ledger was read.")
+
+
+def _put_aside(reset: Report) -> Html:
+    """Say when a reset put a ledger aside, and by whose decision, in that person's words."""
+    person = " on ".join(filter(None, (reset["user"], reset["host"]))) or "somebody unnamed"
+    where = f" by {person}, as {reset['ledger']}, entry {reset['entry']} says "
+    parts = [_time(reset["at"]), where, _refs(reset["evidence"]), _note(reset["note"])]
+    return join(parts)
 
 
 def _checkpoint_facts(checkpoint: Report) -> list[tuple[str, Content]]:

@@ -1,7 +1,7 @@
 """The ledgers of an audit: this machine's own, or what others exported of theirs (format §28)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from airgap.flow.audit.material import AuditedEntry, AuditedLedger, AuditedStamp
 from airgap.flow.audit.stamps import describe_chains
 from airgap.flow.ledger.checkpoints import (
     CHECKPOINT,
+    LedgerChoice,
     SignedCheckpoint,
     read_checkpoint,
     verify_checkpoint,
@@ -36,6 +37,7 @@ from airgap.printable import count_text
 
 __all__ = ["read_own_ledgers", "read_shown_ledgers"]
 
+_KINDS: Final[Mapping[Side, LedgerSide]] = {"importing": "imports", "exporting": "exports"}
 _IDLE: Final = frozenset({"begun", "trusted"})
 _IMPORTS: Final = frozenset(
     {"trusted", "imported", "waived", "unsigned", "incomplete", "refused", "receipt-made"}
@@ -61,24 +63,40 @@ _EXPORTS: Final = frozenset(
 def read_own_ledgers(root: Root, now: int, files: EvidenceFiles) -> list[AuditedLedger]:
     """Read the ledgers of this machine for the site of a root, as far as they are intact.
 
-    One in which nothing is but whom the machine trusts is left out: an auditor's laptop has it.
+    Those that resets put aside come before the one that goes on, in their order. One in which
+    nothing is but whom the machine trusts is left out: an auditor's laptop has it.
 
     Raises:
         StorageError: a file cannot be read.
-        UsageError: they have more entries than a report may have.
+        UsageError: there are too many, or they have more entries than a report may have.
     """
-    sides: tuple[tuple[Side, LedgerSide], ...] = (
-        ("importing", "imports"),
-        ("exporting", "exports"),
-    )
     ledgers: list[AuditedLedger] = []
-    for side, kind in sides:
-        if history.locate_ledger(root.site, side).exists():
-            ledger = _read_own(root, side, kind, f"L{len(ledgers) + 1}", now, files)
-            if ledger.fault or any(one.entry.event not in _IDLE for one in ledger.entries):
-                ledgers.append(ledger)
+    for choice in _list_own(root.site):
+        ledger = _read_own(choice, root, f"L{len(ledgers) + 1}", now, files)
+        if ledger.fault or any(one.entry.event not in _IDLE for one in ledger.entries):
+            ledgers.append(ledger)
     _refuse_too_many(ledgers)
     return ledgers
+
+
+def _list_own(site: str) -> Iterator[LedgerChoice]:
+    """Yield the ledgers that are here, by side, the oldest first.
+
+    A reset that was interrupted is done again, and puts the same ledger aside once more: the last
+    copy of it is read.
+    """
+    for side in _KINDS:
+        store = history.locate_ledger(site, side)
+        with translate_errors(store.folder):
+            numbers = store.number_aside()
+            firsts = {one: store.open_aside(one).read_first() for one in numbers}
+            firsts[0] = store.read_first()
+        last = {first: number for number, first in firsts.items()}
+        for number in numbers:
+            if last[firsts[number]] == number:
+                yield LedgerChoice(site, side, number)
+        if store.exists():
+            yield LedgerChoice(site, side)
 
 
 def read_shown_ledgers(
@@ -101,11 +119,6 @@ def read_shown_ledgers(
         MissingError, CorruptError, NotTrustedError: one is not what it should be.
         StorageError: one cannot be read.
     """
-    if len(folders) > limits.AUDIT_LEDGERS:
-        raise UsageError(
-            f"{len(folders)} ledgers were named; a report has at most {limits.AUDIT_LEDGERS}.",
-            "Make several reports.",
-        )
     ledgers = [
         _read_folder(folder, root, f"L{number}", now, files)
         for number, folder in enumerate(folders, 1)
@@ -114,10 +127,10 @@ def read_shown_ledgers(
     return ledgers
 
 
-def _read_own(  # noqa: PLR0913, PLR0917  (which ledger, and what reading it needs)
-    root: Root, side: Side, kind: LedgerSide, label: str, now: int, files: EvidenceFiles
+def _read_own(
+    choice: LedgerChoice, root: Root, label: str, now: int, files: EvidenceFiles
 ) -> AuditedLedger:
-    status = history.check_history(root.site, side)
+    status = history.check_history(*choice)
     folder = status.store.folder
     with translate_errors(folder):
         data = read_if_exists(folder / LEDGER, limits.LEDGER_BYTES) or b""
@@ -129,7 +142,7 @@ def _read_own(  # noqa: PLR0913, PLR0917  (which ledger, and what reading it nee
     signed, problem = None, ""
     stamps: tuple[AuditedStamp, ...] = ()
     try:
-        signed = read_checkpoint(root.site, side)
+        signed = read_checkpoint(choice)
     except AirgapError as error:
         fault = fault or error.message
     if signed is not None and not _leads_to(entries, signed):
@@ -141,14 +154,16 @@ def _read_own(  # noqa: PLR0913, PLR0917  (which ledger, and what reading it nee
     if signed is not None:
         stamps = _read_stamps(folder / CHECKPOINT, f"ledgers/{label[1:]}/", root, now, files)
     origin = make_origin(root.site, entries[0].raw) if entries else f"airgap/{root.site}/?"
+    aside = f", put aside by reset {choice.reset}" if choice.reset else ""
     return AuditedLedger(
         label,
         origin,
         root.site,
-        kind,
-        "this machine",
+        _KINDS[choice.side],
+        f"this machine{aside}",
         entries,
         signed=signed,
+        reset=choice.reset,
         fault=fault,
         problem=problem,
         stamps=stamps,
@@ -243,6 +258,11 @@ def _read_stamps(
 
 
 def _refuse_too_many(ledgers: Sequence[AuditedLedger]) -> None:
+    if len(ledgers) > limits.AUDIT_LEDGERS:
+        raise UsageError(
+            f"There are {len(ledgers)} ledgers; a report has at most {limits.AUDIT_LEDGERS}.",
+            "Make several reports, and name the ledgers of each with --ledger.",
+        )
     count = sum(len(ledger.entries) for ledger in ledgers)
     if count > limits.AUDIT_ENTRIES:
         raise UsageError(

@@ -390,6 +390,7 @@ class _ReportWriter:
             "ends": _format(entries[-1].entry.at if entries else None),
             "events": dict(sorted(events.items())),
             "fault": ledger.fault or None,
+            "put_aside": self._describe_reset(ledger),
             "checkpoint": None
             if signed is None
             else {
@@ -406,6 +407,24 @@ class _ReportWriter:
                 *self._cite_ledger(ledger),
                 *(self._cite_stamp(one) for one in ledger.stamps if one.command),
             ],
+        }
+
+    def _describe_reset(self, ledger: AuditedLedger) -> dict[str, Any] | None:
+        """Say when a reset put a ledger aside, and by whose decision; None: no ledger says so."""
+        successor = self._material.find_successor(ledger)
+        first = successor.find(1) if successor else None
+        if successor is None or first is None:
+            return None
+        who = first.entry.who
+        return {
+            "ledger": successor.label,
+            "entry": first.number,
+            "at": format_time(first.entry.at),
+            "user": who.user,
+            "host": who.host,
+            "key": who.key or None,
+            "note": first.entry.note,
+            "evidence": [self._citations.cite_entry(successor, first)],
         }
 
     def _describe_roots(self) -> Iterator[dict[str, Any]]:

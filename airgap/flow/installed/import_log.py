@@ -76,25 +76,30 @@ class ImportLog:
     """When the newest entry of the ledger was written, in seconds since 1970."""
 
 
-def read_log(wanted: LogFilter, site: str | None = None, side: Side = "importing") -> ImportLog:
+def read_log(
+    wanted: LogFilter, site: str | None = None, side: Side = "importing", reset: int = 0
+) -> ImportLog:
     """Read a ledger of a site, as far as it is intact: of the pinned root's, if none is named.
+
+    With ``reset``, it is the one that this reset put aside (format §17.7), without removals.
 
     Raises:
         ConfigurationError: none is named, and this machine trusts nobody yet.
         MissingError: the site has no such ledger here.
         StorageError: a file cannot be read.
     """
-    site = choose_ledger(site, side)
+    site = choose_ledger(site, side, reset).site
     pinned = load_pinned()
     if not history.locate_ledger(site, side).exists() and (pinned is None or side == "exporting"):
         raise MissingError(
             f"This machine has no ledger of {_NAMES[side]} for site {site}.",
             "Give --site, or --exports: `airgap doctor` lists the ledgers that are here.",
         )
-    status = history.check_history(site, side)
-    entries = list(history.read_entries(site, side))
+    status = history.check_history(site, side, reset)
+    entries = list(history.read_entries(site, side, reset))
     shown, undecided = select_entries(entries, wanted, cache(_load_items))
-    removed = select_removals(list(removals.list_removals()), wanted) if side == "importing" else ()
+    has_removals = side == "importing" and not reset
+    removed = select_removals(list(removals.list_removals()), wanted) if has_removals else ()
     newest = entries[-1].at if entries else None
     is_pinned = pinned is not None and pinned.value.site == site
     people = pinned.value.rules.people if pinned is not None and is_pinned else {}

@@ -9,8 +9,14 @@ from typing import Final
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import read_small
 from airgap.errors import CorruptError, NotTrustedError, UsageError
-from airgap.flow.admission.history import Side
-from airgap.flow.ledger.checkpoints import CHECKPOINT, RECORDER, SignedCheckpoint, read_tree
+from airgap.flow.ledger.checkpoints import (
+    CHECKPOINT,
+    RECORDER,
+    LedgerChoice,
+    SignedCheckpoint,
+    read_tree,
+    refuse_other_beginning,
+)
 from airgap.flow.ledger.prove import describe_entry, require_checkpoint, root_files, write_folder
 from airgap.format import ledger as ledger_format
 from airgap.format import limits, tree
@@ -56,17 +62,17 @@ class ExportedEntries:
 
 
 def export_entries(
-    site: str, side: Side, since: int, folder: Path, signer: Signer | None
+    ledger: LedgerChoice, since: int, folder: Path, signer: Signer | None
 ) -> ExportedEntries:
     """Write the entries after the first ``since`` ones.
 
     Raises:
         UsageError: the last checkpoint covers fewer.
-        PolicyError: the ledger is not consistent, or has no checkpoint.
+        PolicyError: the ledger is not consistent, has no checkpoint, or does not lead to it.
         ConflictError: the folder has something in it.
         StorageError: the disk refused.
     """
-    signed = require_checkpoint(site, side, signer)
+    signed = require_checkpoint(ledger, signer)
     size = signed.point.size
     if since > size:
         raise UsageError(
@@ -74,9 +80,10 @@ def export_entries(
             f" {since:,}.",
             "Give --key KEY, the recorder's, to sign a new checkpoint.",
         )
-    ledger = read_tree(site, side)
-    entries = ledger.read_entries(since, size)
-    edge = tree.compute_edge(map(tree.hash_leaf, ledger.read_entries(0, since)))
+    read = read_tree(ledger)
+    refuse_other_beginning(signed.point, read)
+    entries = read.read_entries(since, size)
+    edge = tree.compute_edge(map(tree.hash_leaf, read.read_entries(0, since)))
     numbered = [(since + number, raw) for number, raw in enumerate(entries, 1)]
     files = {
         ENTRIES: b"".join(map(ledger_format.frame, entries)),
@@ -84,7 +91,7 @@ def export_entries(
         EDGE: encode_edge(since, edge),
         CHECKPOINT: signed.raw,
         RECORDER: to_pem(signed.key),
-        **root_files(site),
+        **root_files(ledger.site),
     }
     write_folder(folder, files)
     return ExportedEntries(folder, since + 1, len(entries), signed)

@@ -10,14 +10,15 @@ from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import write_atomically
 from airgap.errors import ConflictError, MissingError, PolicyError, UsageError
 from airgap.flow import site as sites
-from airgap.flow.admission.history import Side
 from airgap.flow.ledger.checkpoints import (
     CHECKPOINT,
     RECORDER,
+    LedgerChoice,
     SignedCheckpoint,
     make_checkpoint,
     read_checkpoint,
     read_tree,
+    refuse_other_beginning,
 )
 from airgap.format import envelope as dsse
 from airgap.format import tree_proof
@@ -68,13 +69,12 @@ class WrittenProof:
 
 
 def prove_entry(
-    site: str, side: Side, wanted: str, folder: Path, signer: Signer | None
+    ledger: LedgerChoice, wanted: str, folder: Path, signer: Signer | None
 ) -> WrittenProof:
     """Write a folder that proves that an entry is in a ledger.
 
     Args:
-        site: whose ledger.
-        side: which of its ledgers.
+        ledger: which one.
         wanted: the number of the entry, or the beginning of a bundle id, at least 8 digits. Of
             several entries about a bundle, the last one of its import or export is proven.
         folder: new, or empty.
@@ -87,11 +87,11 @@ def prove_entry(
         ConflictError: the folder has something in it.
         StorageError: the disk refused.
     """
-    signed = require_checkpoint(site, side, signer)
+    signed = require_checkpoint(ledger, signer)
     try:
-        chosen = _choose_entry(read_tree(site, side, whole=False), wanted, signed)
+        chosen = _choose_entry(read_tree(ledger, whole=False), wanted, signed)
     except (PolicyError, StaleNodesError):  # the stored nodes were damaged, or the ledger
-        chosen = _choose_entry(read_tree(site, side), wanted, signed)
+        chosen = _choose_entry(read_tree(ledger), wanted, signed)
     number, raw, inclusion = chosen.number, chosen.raw, chosen.inclusion
     entry = decode_entry(raw)
     proof = tree_proof.encode_inclusion(inclusion)
@@ -102,7 +102,7 @@ def prove_entry(
         PROOF: proof,
         CHECKPOINT: signed.raw,
         RECORDER: to_pem(signed.key),
-        **root_files(site),
+        **root_files(ledger.site),
         **_manifest_files(entry),
         **dict(_read_texts()),
     }
@@ -153,7 +153,7 @@ def make_inclusion(tree: LedgerTree, index: int, signed: SignedCheckpoint) -> In
 
 
 def prove_consistency(
-    site: str, side: Side, old: int, signer: Signer | None
+    ledger: LedgerChoice, old: int, signer: Signer | None
 ) -> tuple[bytes, SignedCheckpoint]:
     """Return the proof that a ledger continues its first ``old`` entries, as a witness takes it.
 
@@ -161,10 +161,10 @@ def prove_consistency(
 
     Raises:
         UsageError: the ledger's last checkpoint covers fewer entries.
-        PolicyError: the ledger is not consistent, or has no checkpoint.
+        PolicyError: the ledger is not consistent, has no checkpoint, or does not lead to it.
         StorageError: it cannot be read.
     """
-    signed = require_checkpoint(site, side, signer)
+    signed = require_checkpoint(ledger, signer)
     size = signed.point.size
     if old > size:
         raise UsageError(
@@ -172,21 +172,22 @@ def prove_consistency(
             f" {old:,}.",
             "Give --key KEY, the recorder's, to sign a new checkpoint.",
         )
-    tree = read_tree(site, side)
+    tree = read_tree(ledger)
+    refuse_other_beginning(signed.point, tree)
     path = tree.prove_consistency(old, size) if old else ()
     return tree_proof.encode_consistency(ConsistencyProof(old, path, signed.raw)), signed
 
 
-def require_checkpoint(site: str, side: Side, signer: Signer | None) -> SignedCheckpoint:
+def require_checkpoint(ledger: LedgerChoice, signer: Signer | None) -> SignedCheckpoint:
     """Return a ledger's last checkpoint, or a new one if there is somebody to sign it.
 
     Raises:
         PolicyError: there is none; or as ``make_checkpoint``.
     """
-    signed = make_checkpoint(site, side, signer) if signer else read_checkpoint(site, side)
+    signed = make_checkpoint(ledger, signer) if signer else read_checkpoint(ledger)
     if signed is None:
         raise PolicyError(
-            f"The ledger of site {site} has no checkpoint yet.",
+            f"The ledger of site {ledger.site} has no checkpoint yet.",
             "Give --key KEY, the recorder's, to sign one.",
         )
     return signed

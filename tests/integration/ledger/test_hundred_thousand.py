@@ -24,6 +24,7 @@ READ_BYTES = 64 * 1024
 SYNCS = 2
 APPEND_SECONDS = 0.005
 PROOF_SECONDS = 0.05
+EXPORTS = checkpoints.LedgerChoice("ward", "exporting")
 LAST = Entry("ward", "checked", at=9, floor=5, root=0, previous=bytes(32), bundle=bytes(32))
 
 
@@ -104,14 +105,14 @@ def test_an_append_reads_little_syncs_twice_and_is_quick(
 def test_a_proof_is_quick(ledger: Path, tmp_path: Path) -> None:
     private_keys.generate(tmp_path, "recorder", "ed25519", None)
     signer = private_keys.load(tmp_path / "recorder.key", lambda _: b"")
-    signed = checkpoints.make_checkpoint("ward", "exporting", signer)  # writes the nodes
+    signed = checkpoints.make_checkpoint(EXPORTS, signer)  # writes the nodes
     append("one more")  # and keeps them
-    signed = checkpoints.make_checkpoint("ward", "exporting", signer)
+    signed = checkpoints.make_checkpoint(EXPORTS, signer)
     before = (ledger / "nodes").stat().st_mtime_ns
     costs = []
     for index in (0, 1, ENTRIES // 2, ENTRIES - 1, ENTRIES):
         began = time.process_time()
-        read = checkpoints.read_tree("ward", "exporting", whole=False)
+        read = checkpoints.read_tree(EXPORTS, whole=False)
         proof = prove.make_inclusion(read, index, signed)
         costs.append(time.process_time() - began)
         assert len(proof.path) <= 17
@@ -126,12 +127,12 @@ def test_nodes_that_do_not_fit_are_made_again(
 ) -> None:
     private_keys.generate(tmp_path, "recorder", "ed25519", None)
     signer = private_keys.load(tmp_path / "recorder.key", lambda _: b"")
-    signed = checkpoints.make_checkpoint("ward", "exporting", signer)
+    signed = checkpoints.make_checkpoint(EXPORTS, signer)
     whole = (small_ledger / name).read_bytes()
     (small_ledger / name).write_bytes(whole[:100] + bytes(len(whole) - 100))
 
     out = tmp_path / "proof"
-    written = prove.prove_entry("ward", "exporting", str(FEW), out, None)
+    written = prove.prove_entry(EXPORTS, str(FEW), out, None)
 
     assert (written.number, written.signed) == (FEW, signed)
     assert (small_ledger / name).read_bytes() == whole
@@ -143,7 +144,7 @@ def test_the_proofs_of_a_receipt_read_little(
 ) -> None:
     private_keys.generate(tmp_path, "recorder", "ed25519", None)
     signer = private_keys.load(tmp_path / "recorder.key", lambda _: b"")
-    checkpoints.make_checkpoint("ward", "exporting", signer)  # writes the nodes
+    checkpoints.make_checkpoint(EXPORTS, signer)  # writes the nodes
     bundle = b"\1" * 32
     for number in range(20):  # sixteen of them are proven to be continued
         exported = EventRecord("exported", bundle=bundle, note=str(number))
