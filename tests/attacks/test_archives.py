@@ -56,7 +56,7 @@ def _expect_kept(site: ArchiveSite, bundle: str, why: str) -> None:
         )
         gc = site.side.run("gc", site.archive, "--older-than", "0", "--json")
     assert why in "\n".join((ran.json["error"]["message"], *ran.json["error"].get("details", ())))
-    assert gc.json["removed"] == {}
+    assert gc.code == PolicyError.exit_code or gc.json["removed"] == {}
 
 
 @pytest.mark.parametrize(
@@ -245,6 +245,7 @@ def test_evidence_without_records_keeps_the_packs_of_a_bundle(
     for path in site.list_records():
         path.unlink()
     shutil.rmtree(site.archive / "bundles" / bundle)
+    shutil.rmtree(site.side.state / "ledgers")  # another machine than the one that archived it
     assert site.side.run("gc", site.archive, "--older-than", "0", "--json").json["removed"] == {}
     assert set((site.archive / "packs").rglob("*.pack")) == packs
 
@@ -260,6 +261,57 @@ def test_a_reset_does_not_forget_what_was_kept(site: ArchiveSite, bundle: str) -
     hold.unlink()
     site.plant(_forge(site, bundle), "dan", "eve")
     _expect_kept(site, bundle, "ledger says")
+
+
+def test_an_archive_without_its_folder_is_no_ordinary_depot(site: ArchiveSite, bundle: str) -> None:
+    """Nothing in the depot says any more that it was one: the ledger does (format §35.6)."""
+    shutil.rmtree(site.archive / "archive")
+    link = site.top / "link"
+    link.symlink_to(site.archive)
+    for name in (site.archive, link, f"file://{site.archive}"):
+        words = ("delete", f"{name}#{bundle}", "--yes")
+        ran = expect_refusal(site.side, *words, error=PolicyError)
+        assert "1 record was put into" in ran.json["error"]["message"]
+    shutil.rmtree(site.archive / "bundles" / bundle)
+    ran = expect_refusal(site.side, "gc", site.archive, "--older-than", "0", error=PolicyError)
+    assert bundle in "".join(ran.json["error"]["details"])
+    assert any((site.archive / "packs").rglob("*.pack"))
+    doctor = site.run("doctor", site.archive, "--json").json
+    first = doctor["findings"][0]
+    assert not doctor["healthy"]
+    assert "1 record of 1 bundle was put here" in first["message"]
+
+
+def test_a_new_id_does_not_make_another_archive_of_it(site: ArchiveSite, bundle: str) -> None:
+    """The records of before are missed, though the next `add` begins an archive anew."""
+    shutil.rmtree(site.archive / "archive")
+    second = site.add_whole(site.export("v2"), site.archive)
+    for one in (bundle, second):
+        words = ("delete", f"{site.archive}#{one}", "--yes")
+        expect_refusal(site.side, *words, error=PolicyError)
+    expect_refusal(site.side, "gc", site.archive, "--older-than", "0", error=PolicyError)
+
+
+def test_an_archive_that_lies_elsewhere_now_is_known_by_its_id(
+    site: ArchiveSite, bundle: str
+) -> None:
+    """Its records, its evidence and its manifest are removed; the id is left."""
+    moved = site.archive.rename(site.top / "moved")
+    shutil.rmtree(moved / "archive/records")
+    shutil.rmtree(moved / "archive/evidence")
+    shutil.rmtree(moved / "bundles" / bundle)
+    ran = expect_refusal(site.side, "gc", moved, "--older-than", "0", error=PolicyError)
+    assert bundle in "".join(ran.json["error"]["details"])
+
+
+def test_a_depot_that_never_was_an_archive_is_cleaned_as_always(
+    site: ArchiveSite, bundle: str
+) -> None:
+    """The courier's depot has the same bundle, and the ledger says nothing of it."""
+    courier = site.top / "depot-v1"
+    assert site.side.run("delete", f"{courier}#{bundle}", "--yes").code == 0
+    assert site.side.run("gc", courier, "--older-than", "0", "--json").json["removed"]
+    assert site.side.run("delete", f"{site.archive}#{bundle}", "--yes").code != 0
 
 
 def _payload(path: Path) -> bytes:

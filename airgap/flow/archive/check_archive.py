@@ -34,6 +34,7 @@ from airgap.flow.ledger.record import ANY_SITE, EventRecord, record_event
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.progress import Progress
+from airgap.flow.retention.archive_id import make_archive_id, read_archive_id
 from airgap.flow.site import load_pinned
 from airgap.format import check_files, intoto, layout, limits
 from airgap.format.check_result import (
@@ -217,7 +218,7 @@ class _Check:
     def _find_id(self) -> str:
         """Return the archive's id, which is made for a result that names it; empty without one."""
         if self._request.signer is None or self._request.is_read_only:
-            archive = results.read_archive_id(self._depot)
+            archive = read_archive_id(self._depot)
             if self._request.signer is not None and not archive:
                 raise MissingError(
                     f"{self._depot.location} has no id that a result could name"
@@ -225,7 +226,7 @@ class _Check:
                     "Run a check without --read-only once: it makes the id.",
                 )
             return archive
-        return results.make_archive_id(self._depot)
+        return make_archive_id(self._depot)
 
     def _make_key(self, archive: str) -> str:
         """Name the check, so that the same command goes on with it."""

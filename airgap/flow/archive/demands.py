@@ -18,7 +18,7 @@ from airgap.flow.retention.records import list_record_files
 from airgap.flow.retention.standing import BundleStanding
 from airgap.format import archive, layout, limits
 from airgap.format import manifest as manifests
-from airgap.format.check_files import RENEWALS
+from airgap.format.check_files import ID_NAME, RENEWALS
 
 __all__ = ["Demands", "find_demands", "parse_end"]
 
@@ -65,6 +65,8 @@ def find_demands(depot: Depot, standings: Mapping[str, BundleStanding]) -> Deman
 
 def _list_shared(depot: Depot) -> Iterator[str]:
     """Yield the names of what belongs to the whole archive."""
+    if depot.transport.size(ID_NAME) is not None:
+        yield ID_NAME
     for folder in _SHARED:
         for file in depot.transport.list(folder, limits.FOLDER_NAMES):
             if not layout.is_part(file):

@@ -17,6 +17,7 @@ from airgap.flow.archive.check_archive import CheckedArchive, record_check, requ
 from airgap.flow.archive.survey import ArchiveSize, measure_archive, refuse_bundle
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation
+from airgap.flow.retention.archive_id import read_archive_id
 from airgap.format import check_files, limits
 from airgap.format.check_result import TESTS, ArchiveCheck, list_problems
 from airgap.format.root import Root
@@ -182,7 +183,7 @@ def _compare_with_archive(depot: Depot, check: ArchiveCheck, signed: Sequence[Si
         ConflictError: they are of another archive or state.
         NotTrustedError: a shard says other packs than the manifests.
     """
-    archive = results.read_archive_id(depot)
+    archive = read_archive_id(depot)
     if archive != check.archive:
         raise ConflictError(
             f"The results are of archive {check.archive}, and {depot.location} is archive"

@@ -6,6 +6,11 @@ from airgap.flow.admission import history
 from airgap.flow.admission.who import find_who
 from airgap.flow.ledger.record import EventRecord, record_event
 from airgap.flow.progress import Progress
+from airgap.flow.retention.archive_id import (
+    digest_archive_id,
+    digest_location,
+    make_archive_id,
+)
 from airgap.flow.retention.own_ledger import find_entries
 from airgap.flow.retention.records import place_record
 from airgap.format.archive import ArchiveRecord, encode_record, record_id
@@ -65,7 +70,9 @@ def publish_record(
     signer: Signer | None,
     progress: Progress,
 ) -> str:
-    """Store a signed record, and enter it into the ledger; return its id. Raises as above.
+    """Store a signed record, and enter it and where it is into the ledger; return its id.
+
+    Raises as above; CorruptError: the id of the archive is damaged.
 
     A writer that was killed in between is run again, and finds which of the two is missing.
     """
@@ -73,13 +80,18 @@ def publish_record(
     store = history.locate_ledger(record.site, "exporting")
     if store.exists():
         history.check_history(record.site, "exporting").require()
+    archive = make_archive_id(depot)
     place_record(depot, envelope)
     if not is_recorded(record, identity):
         key_ids = [signature.key_id for signature in envelope.signatures]
         event = EventRecord(
             record.event,
             bundle=bytes.fromhex(record.bundle),
-            documents={"record": bytes.fromhex(identity)},
+            documents={
+                "archive": digest_archive_id(archive),
+                "location": digest_location(depot),
+                "record": bytes.fromhex(identity),
+            },
             note=record.reason or (record.terms.class_name if record.terms else ""),
             key=signer.key.id if signer else key_ids[0],
         )

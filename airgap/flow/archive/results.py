@@ -5,7 +5,6 @@ another archive, or of a copy of this one at another location.
 """
 
 import hashlib
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from airgap.flow.archive.choose_packs import EarlierChecks
 from airgap.flow.archive.side_by_side import read_side_by_side
 from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.format import check_files, layout, limits
-from airgap.format.check_files import CHECKS, ID_NAME
+from airgap.format.check_files import CHECKS
 from airgap.format.root import Root
 from airgap.format.shard import Shard
 from airgap.printable import make_printable
@@ -29,9 +28,7 @@ __all__ = [
     "StoredResult",
     "list_results",
     "load_earlier",
-    "make_archive_id",
     "name_location",
-    "read_archive_id",
     "read_digests",
     "store_result",
 ]
@@ -45,33 +42,6 @@ class StoredResult:
 
     month: str
     signed: SignedCheck
-
-
-def read_archive_id(depot: Depot) -> str:
-    """Return the id of an archive; empty if it has none yet.
-
-    Raises:
-        CorruptError: it is damaged.
-        TransportError: the archive cannot be read.
-    """
-    try:
-        return check_files.decode_id(depot.read(ID_NAME, len(check_files.encode_id("0" * 32))))
-    except MissingError:
-        return ""
-
-
-def make_archive_id(depot: Depot) -> str:
-    """Return the id of an archive, which is made if there is none. Raises as ``read_archive_id``.
-
-    Of several machines that make one at once, all get the one that was stored first.
-    """
-    archive = read_archive_id(depot)
-    if not archive:
-        made = secrets.token_hex(16)
-        archive = made
-        if not depot.transport.publish(ID_NAME, check_files.encode_id(made)):
-            archive = read_archive_id(depot)
-    return archive
 
 
 def name_location(location: DepotLocation, depot: Depot) -> str:

@@ -18,7 +18,11 @@ from airgap.flow.depot import locked
 from airgap.flow.depot.delete import list_bundle_files
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.sweep import Clock, Sweep
-from airgap.flow.retention.guard import find_keeping, read_kept_manifest
+from airgap.flow.retention.guard import (
+    find_keeping,
+    read_kept_manifest,
+    refuse_lost_archive,
+)
 from airgap.format import gc_markers, layout, limits, names
 from airgap.format import manifest as manifests
 from airgap.printable import count_text
@@ -65,6 +69,7 @@ def collect_garbage(depot: Depot, options: GcOptions, progress: Progress) -> GcR
             f"{depot.location} is not a depot, or is empty.",
             "Give the folder that contains 'bundles' and 'packs'.",
         )
+    refuse_lost_archive(depot)
     if in_use.kept:
         progress.note(
             f"{depot.location} keeps {count_text(len(in_use.kept), 'bundle')} whose manifest is"

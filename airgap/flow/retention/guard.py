@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from airgap.carrier.depot import Depot
 from airgap.errors import CorruptError, MissingError, PolicyError
 from airgap.flow import site as sites
-from airgap.flow.retention.own_ledger import find_earlier_entries, find_entries
+from airgap.flow.retention.lost_records import list_recorded, refuse_lost_records
 from airgap.flow.retention.records import (
     ArchiveRecords,
     StoredRecord,
@@ -19,7 +19,14 @@ from airgap.format.root import Root
 from airgap.printable import cut_text, quote
 from airgap.times import format_time
 
-__all__ = ["find_keeping", "load_root", "read_kept_manifest", "read_standings", "refuse_kept"]
+__all__ = [
+    "find_keeping",
+    "load_root",
+    "read_kept_manifest",
+    "read_standings",
+    "refuse_kept",
+    "refuse_lost_archive",
+]
 
 _CLOCKS_DIFFER = 86_400
 """How many seconds a ``released`` may be from the future (format §35.2, rule 2)."""
@@ -52,18 +59,31 @@ def refuse_kept(depot: Depot, bundles: Collection[str]) -> None:
     """Refuse to delete bundles from a depot that is an archive and keeps one of them.
 
     Raises:
-        PolicyError: one is kept, or what speaks of it is not complete.
+        PolicyError: one is kept, or what speaks of the archive is not complete.
         CorruptError: a record is damaged.
-        TransportError: the depot cannot be read.
+        StorageError, TransportError: this machine's ledger, or the depot, cannot be read.
     """
-    if not bundles or not is_archive(depot):
+    if not bundles:
+        return
+    if not is_archive(depot):
+        refuse_lost_records(depot, ArchiveRecords())
         return
     records, standings = read_standings(depot)
     records.require_intact(depot.location)
     for bundle in bundles:
         if bundle in standings:
             _refuse_standing(depot, standings[bundle])
-    _refuse_lost_records(depot, {bundle: records.find(bundle) for bundle in bundles})
+    _refuse_unrecorded(depot, {bundle: records.find(bundle) for bundle in bundles})
+    refuse_lost_records(depot, records)
+
+
+def refuse_lost_archive(depot: Depot) -> None:
+    """Refuse to collect garbage where this machine put records that are not there any more.
+
+    Raises:
+        PolicyError, StorageError, TransportError: as ``refuse_kept``.
+    """
+    refuse_lost_records(depot, read_records(depot))
 
 
 def find_keeping(depot: Depot, present: Collection[str]) -> frozenset[str]:
@@ -145,7 +165,7 @@ def _list_reasons(standing: BundleStanding) -> Iterator[str]:
         yield f"release {stored.id[:16]} does not count: {why}"
 
 
-def _refuse_lost_records(depot: Depot, present: dict[str, tuple[StoredRecord, ...]]) -> None:
+def _refuse_unrecorded(depot: Depot, present: dict[str, tuple[StoredRecord, ...]]) -> None:
     """Refuse what the evidence, or a ledger of this machine, says that there were records of."""
     for bundle, records in present.items():
         folder = f"{archive.EVIDENCE}/{bundle}"
@@ -155,7 +175,7 @@ def _refuse_lost_records(depot: Depot, present: dict[str, tuple[StoredRecord, ..
                 " it was archived: records may have been removed.",
                 f"Restore {archive.RECORDS}/{bundle}.* from another copy of the archive.",
             )
-        lost = sorted(_list_recorded(bundle) - {stored.id for stored in records})
+        lost = sorted(list_recorded(bundle) - {stored.id for stored in records})
         if lost:
             raise PolicyError(
                 f"This machine's ledger says that bundle {bundle} is kept by record {lost[0]}, and"
@@ -163,25 +183,3 @@ def _refuse_lost_records(depot: Depot, present: dict[str, tuple[StoredRecord, ..
                 f"Restore {archive.RECORDS}/{bundle}.* from another copy of the archive.",
                 lost[1:],
             )
-
-
-def _list_recorded(bundle: str) -> frozenset[str]:
-    """Return the ids of the records that keep a bundle, by this machine's ledgers of exports.
-
-    Those before a reset count as well: a reset forgets nothing.
-    """
-    root = load_root()
-    if root is None:
-        return frozenset()
-    digest = bytes.fromhex(bundle)
-    entries = [
-        *find_entries(root.site, "exporting", digest),
-        *find_earlier_entries(root.site, "exporting", digest),
-    ]
-    return frozenset(
-        entry.documents["record"].hex()
-        for entry in entries
-        if entry.event in ("archived", "held")
-        and entry.bundle == digest
-        and "record" in entry.documents
-    )

@@ -142,7 +142,7 @@ def test_what_is_held_checked_and_renewed_is_locked_as_well(
         for key, retention in kept.items()
         if not retention or retention.until < bucket.now + (TEN_YEARS - 3) * DAY
     }
-    assert early == {"README.txt", "archive/id", "verify.py"}
+    assert early == {"README.txt", "verify.py"}
 
 
 def serve_stamps(authority: StampAuthority) -> Scripted:

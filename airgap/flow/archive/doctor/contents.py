@@ -12,9 +12,9 @@ from airgap.flow.archive.results import (
     EarlierRequest,
     list_results,
     load_earlier,
-    read_archive_id,
 )
 from airgap.flow.doctor.finding import Finding, note, ok, problem
+from airgap.flow.retention.archive_id import read_archive_id
 from airgap.flow.retention.records import ArchiveRecords
 from airgap.flow.retention.standing import BundleStanding
 from airgap.format import archive, layout, limits
@@ -32,6 +32,7 @@ from airgap.version import __version__
 __all__ = [
     "check_checks",
     "check_escrow",
+    "check_lost_records",
     "check_parity",
     "check_records",
     "check_software",
@@ -84,6 +85,21 @@ def check_records(
     if kept and not records.damaged and not any(standing.missing for standing in kept):
         yield ok(
             "records", f"The records of {count_text(len(kept), 'bundle')} that it keeps are whole."
+        )
+
+
+def check_lost_records(lost: Mapping[str, str]) -> Iterator[Finding]:
+    """Report records that this machine's ledger says were put here; by id, their bundles."""
+    if lost:
+        bundles = sorted(set(lost.values()))
+        yield problem(
+            "records",
+            f"This machine's ledger says that {count_text(len(lost), 'record')} of"
+            f" {count_text(len(bundles), 'bundle')} {'was' if len(lost) == 1 else 'were'} put here,"
+            f" and {'is' if len(lost) == 1 else 'are'} not in {archive.RECORDS}:"
+            f" {_list_ids(bundles)}.",
+            f"Copy the folder {archive.ARCHIVE} back from another copy of the archive. Until then"
+            " this machine deletes nothing here.",
         )
 
 

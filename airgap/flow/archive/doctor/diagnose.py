@@ -18,6 +18,7 @@ from airgap.flow.doctor.finding import Finding, note, problem
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.retention.guard import load_root, read_standings
+from airgap.flow.retention.lost_records import find_lost_records
 from airgap.sealing.identity_files import read_identities
 
 __all__ = ["ArchiveDiagnosis", "DoctorRequest", "diagnose_archive"]
@@ -54,6 +55,7 @@ def diagnose_archive(request: DoctorRequest, connector: Connector) -> ArchiveDia
         MissingError: there is no bundle and no record.
         CorruptError: there are too many records.
         ConfigurationError: an identity cannot be read; a lock was demanded that cannot be had.
+        PolicyError: this machine's ledger is not consistent.
         TransportError: it cannot be read.
     """
     identities = read_identities(request.identities)
@@ -61,7 +63,13 @@ def diagnose_archive(request: DoctorRequest, connector: Connector) -> ArchiveDia
     with open_depot(replace(request.location, bundle=""), connector) as depot:
         records, standings = read_standings(depot)
         published = _list_published(depot)
-        if not published and not records.bundles and not records.damaged:
+        damaged = {file.partition(".")[0] for file in records.damaged}  # told by themselves
+        lost = {
+            identity: bundle
+            for identity, bundle in find_lost_records(depot, records).items()
+            if bundle not in damaged
+        }
+        if not (published or records.bundles or records.damaged or lost):
             raise MissingError(
                 f"{depot.location} holds no bundle and no record.",
                 "Give an archive: a depot that bundles were added to with `airgap archive add`.",
@@ -79,6 +87,7 @@ def diagnose_archive(request: DoctorRequest, connector: Connector) -> ArchiveDia
             for bundle, why in demands.unknown.items()
         ]
         checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+            ("records", partial(contents.check_lost_records, lost)),
             ("records", partial(contents.check_records, records, standings, published, now)),
             ("records", partial(iter, unknown)),
             ("locks", partial(_check_protection, request, depot, demands, now)),
