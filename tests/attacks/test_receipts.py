@@ -147,7 +147,19 @@ def test_a_ledger_that_was_reset_is_accepted_only_if_a_person_says_so() -> None:
     refuse(new, PolicyError, "the site is known by")
     accept_receipt(new, ROOT, "replaces")
     assert list_held("ward").bundles == ("bb" * 32,)
-    refuse(at(10, "aa" * 32), PolicyError, "the site is known by")
+
+
+def test_a_ledger_that_was_replaced_confirms_what_was_judged_before_and_nothing_later() -> None:
+    accept_receipt(at(8, "aa" * 32), ROOT)
+    accept_receipt(at(4, "bb" * 32, origin=OTHER), ROOT, "replaces")
+
+    late = accept_receipt(at(10, "aa" * 32), ROOT, "replaces")
+
+    assert (late.is_new, late.is_replaced, late.gone) == (True, True, ())
+    assert list_held("ward").bundles == ("bb" * 32,)
+    proof = make_proof(LEAVES[:12], earlier=[10, 8, 6, 4, 2])
+    later = sign(make_receipt(ledger=proof, verified_at="2026-11-30T12:00:01Z"))
+    refuse(later, PolicyError, "the site is known by")
 
 
 def test_of_another_machine_of_the_site_only_what_both_hold_counts() -> None:

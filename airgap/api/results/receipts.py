@@ -134,6 +134,8 @@ class AcceptedReceiptDict(ReceiptDict):
     """Where it is kept."""
     continuity: Literal["first", "newer", "same", "older"]
     """How the ledger fits what it was at the receipts before."""
+    replaced: bool
+    """Whether another ledger has taken its place since (format §29.4)."""
     is_new: bool
     """Whether it was not accepted before."""
     exported_here: bool

@@ -79,6 +79,8 @@ def _lines(accepted: "AcceptedReceipt") -> list[str]:
         "older": "an older receipt, which fits the newer ones",
     }.get(accepted.continuity, "")
     lines.append(f"  {standing}")
+    if accepted.is_replaced:
+        lines.append("  another ledger has taken the place of this one: what the site holds stays")
     if not accepted.is_new:
         lines.append("  it was accepted before; nothing was done")
     if not accepted.is_known:

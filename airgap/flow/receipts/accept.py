@@ -59,6 +59,8 @@ class AcceptedReceipt:
     """Whether this machine exported its bundle."""
     gone: tuple[str, ...] = ()
     """Bundles that the site held by the newest receipt before, and does not hold any more."""
+    is_replaced: bool = False
+    """Whether another ledger has taken the place of its ledger since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +151,15 @@ def accept_receipt(raw: bytes, root: Root, new_ledger: NewLedger | None = None) 
     is_new = path not in {other.path for other in kept}
     before = find_holds(store, kept)
     if is_new:
-        _require_known_ledger(store, origin, new_ledger)
+        _require_known_ledger(store, signed, new_ledger)
         _record(receipt, read_envelope(raw).payload)
         store.write(path, raw)
     held = find_holds(store, [other for other in store.list_accepted() if other.ledger == ledger])
     known = exported_manifests.locate_exported(receipt.bundle_id).is_file()
     _check_own_ledger(store, signed)
-    gone = tuple(sorted(before - held))
-    return AcceptedReceipt(signed, path, continuity, is_new, known, gone)
+    in_use = store.list_ledgers().get(origin, False)
+    gone = tuple(sorted(before - held)) if in_use else ()
+    return AcceptedReceipt(signed, path, continuity, is_new, known, gone, is_replaced=not in_use)
 
 
 def find_holds(store: ReceiptStore, kept: Sequence[KeptReceipt]) -> frozenset[str]:
@@ -257,14 +260,20 @@ def _make_fork(store: ReceiptStore, other: KeptReceipt, signed: SignedReceipt) -
     )
 
 
-def _require_known_ledger(store: ReceiptStore, origin: str, new_ledger: NewLedger | None) -> None:
+def _require_known_ledger(
+    store: ReceiptStore, signed: SignedReceipt, new_ledger: NewLedger | None
+) -> None:
     """Demand that a person has said what a ledger is that is not known; remember it.
+
+    One that was replaced stays so: what was judged before is confirmed late (format §29.4).
 
     Raises:
         PolicyError: nobody has.
     """
-    ledgers = store.list_ledgers()
+    ledgers, origin = store.list_ledgers(), signed.checkpoint.origin
     if ledgers.get(origin):
+        return
+    if origin in ledgers and signed.receipt.verified_at <= _find_beginning(store):
         return
     if ledgers and new_ledger is None:
         known = ", ".join(known for known, in_use in ledgers.items() if in_use)
@@ -276,6 +285,16 @@ def _require_known_ledger(store: ReceiptStore, origin: str, new_ledger: NewLedge
     if new_ledger == "replaces":
         ledgers = dict.fromkeys(ledgers, False)
     store.write_ledgers({**ledgers, origin: True})
+
+
+def _find_beginning(store: ReceiptStore) -> str:
+    """Return when the first bundle was judged that a receipt of a ledger in use is about."""
+    in_use = {origin[-_DIGITS:] for origin, is_used in store.list_ledgers().items() if is_used}
+    firsts: dict[str, KeptReceipt] = {}
+    for kept in store.list_accepted():
+        if kept.ledger in in_use:
+            firsts[kept.ledger] = min(firsts.get(kept.ledger, kept), kept, key=_size)
+    return min((read_kept(store, kept).verified_at for kept in firsts.values()), default="")
 
 
 def _record(receipt: Receipt, payload: bytes) -> None:

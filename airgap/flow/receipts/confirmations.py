@@ -71,9 +71,13 @@ def list_confirmations(site: str | None = None) -> list[Confirmation]:
 
 
 def list_unconfirmed(site: str | None = None) -> list[Unconfirmed]:
-    """Return the bundles that were exported and not confirmed by a receipt, the oldest first."""
+    """Return the bundles that were exported and not confirmed by a receipt, the oldest first.
+
+    A site's newest receipt also confirms what it holds (format §29.4).
+    """
     rows, known = [], list_sites()
     confirmed = {(row.site, row.bundle) for row in list_confirmations() if row.ledger}
+    confirmed |= {(name, bundle) for name in known for bundle in _find_held(name)}
     noted = {(row.site, row.bundle[:_DIGITS]) for row in list_confirmations() if not row.ledger}
     for bundle, at in exported_manifests.list_exported():
         manifest = exported_manifests.load_exported(bundle)
@@ -94,13 +98,12 @@ def list_held(site: str) -> SiteHolds:
     Raises:
         MissingError: no receipt of the site was accepted.
     """
-    store, ledgers = ReceiptStore(site), _group(ReceiptStore(site))
-    if not ledgers:
+    if not _group(ReceiptStore(site)):
         raise MissingError(
             f"No receipt of site {site} was accepted on this machine.",
             "Run `airgap receipt accept` with the receipts that came back from there.",
         )
-    held = frozenset.intersection(*(find_holds(store, kept) for kept in ledgers))
+    held = _find_held(site)
     times = dict(exported_manifests.list_exported())
     exported = sorted(held & times.keys(), key=lambda bundle: (times[bundle], bundle))
     return SiteHolds(site, tuple(sorted(held)), tuple(exported))
@@ -120,6 +123,13 @@ def find_bases(site: str) -> list[Location]:
             "Give the bundles or depots that it has, with --base LOCATION.",
         )
     return [ArchiveFile(exported_manifests.locate_exported(bundle)) for bundle in held.exported]
+
+
+def _find_held(site: str) -> frozenset[str]:
+    """Return the bundles that all machines of a site hold; none if it has sent no receipt."""
+    store = ReceiptStore(site)
+    held = [find_holds(store, kept) for kept in _group(store)]
+    return frozenset.intersection(*held) if held else frozenset()
 
 
 def _choose_sites(site: str | None) -> Sequence[str]:

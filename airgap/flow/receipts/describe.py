@@ -114,6 +114,7 @@ def describe_accepted(accepted: AcceptedReceipt) -> dict[str, Any]:
         **describe_receipt(accepted.signed.receipt),
         "file": str(accepted.path),
         "continuity": accepted.continuity,
+        "replaced": accepted.is_replaced,
         "is_new": accepted.is_new,
         "exported_here": accepted.is_known,
         "no_longer_held": list(accepted.gone),

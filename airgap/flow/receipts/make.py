@@ -178,7 +178,7 @@ def _draft(
     if index is None:
         raise MissingError(
             f"The ledger of site {site} does not say what became of bundle {fate.bundle.hex()}.",
-            "If the history was reset since, only the next bundle gets a receipt.",
+            "The history was reset meanwhile: import the bundle again, and it gets a new receipt.",
         )
     entry = reading.decode(index)
     _require_same_refusal(fate, entry, index + 1, root.value.version)

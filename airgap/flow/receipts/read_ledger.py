@@ -14,6 +14,8 @@ from airgap.ledger.tree import LedgerTree
 __all__ = ["LedgerReading", "prove_sizes"]
 
 _MADE: Final = b"receipt-made"
+_CAME: Final = frozenset({*EVENTS, "carried"})
+"""What says that a bundle came: after a reset, also the numbers of the ledger before."""
 _RECENT: Final = 10_000
 """How many of the last entries are looked at for gaps and holds."""
 
@@ -67,12 +69,12 @@ class LedgerReading:
         return prove_sizes(self.tree, {*islice(made, most), acknowledged}, self.size)
 
     def list_recent(self) -> Iterator[Entry]:
-        """Yield the last entries about bundles, the newest first."""
+        """Yield the last entries about bundles that came, the newest first."""
         start = max(0, self.size - _RECENT)
         for raw in reversed(self.tree.read_entries(start, self.size)):
-            if any(event.encode() in raw for event in EVENTS):  # decoding all would take a second
+            if any(event.encode() in raw for event in _CAME):  # decoding all would take a second
                 entry = decode_entry(raw)
-                if entry.bundle is not None and entry.event in EVENTS:
+                if entry.bundle is not None and entry.event in _CAME:
                     yield entry
 
 
