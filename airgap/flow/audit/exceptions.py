@@ -13,6 +13,7 @@ from airgap.flow.audit.material import (
     AuditFilter,
     AuditMaterial,
 )
+from airgap.flow.audit.revoked import explain_revoked
 from airgap.format.ledger import NUMBERED
 from airgap.format.tree import fold_edge, hash_leaf, push_leaf
 from airgap.printable import count_text, series_text
@@ -311,24 +312,11 @@ def _find_of_movement(material: AuditMaterial, movement: Movement) -> Iterator[A
 
 
 def _find_revoked(material: AuditMaterial, movement: Movement) -> Iterator[AuditException]:
-    """Yield imports by keys, or of bundles, that today's root revokes."""
+    """Yield imports by keys that a root of then or later revokes, and bundles that today's does."""
     root = material.roots.root
     steps = movement.list_steps({"imported", "waived"})
     for step in steps:
-        revoked = {
-            key_id: role
-            for role, ids in step.entry.signed_by.items()
-            for key_id in ids
-            if key_id in root.revoked_keys
-        }
-        for key_id, role in revoked.items():
-            since = root.rules.revoked_since.get(key_id)
-            when = "it is not said since when" if since is None else f"since {format_time(since)}"
-            name = material.roots.name_person(key_id)
-            statement = (
-                f"counted as {role}: key {key_id}{f' ({name})' if name else ''}, which root version"
-                f" {root.version} revokes: {when}."
-            )
+        for statement in explain_revoked(material.roots, movement, step):
             yield _make(movement, step, "key-revoked", statement)
     if steps and bytes.fromhex(movement.bundle) in root.revoked_bundles:
         statement = f"imported; root version {root.version} revokes this bundle."
