@@ -4,7 +4,7 @@ Names come from the signed manifest; only ``bundles``, the folder of a bundle an
 listed, and strange names there are ignored.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from airgap.format import layout, limits, names
 from airgap.format.attachment import Allowance, parse_attachment_file
 from airgap.format.envelope import Role, refuse_too_many
 from airgap.format.root import SignedRoot
+from airgap.transport.object_lock import find_enabled
 from airgap.transport.port import Transport
 
 __all__ = ["Depot", "DepotBundle", "DepotOptions"]
@@ -161,9 +162,10 @@ class Depot:
         listed = self.demand_room(bundle, files[-1][0])
         if len(files) > 1 and all(name in listed for name, _ in files):
             self._demand_same(folder, files)
-            return
-        for name, data in files:
-            self.transport.publish(f"{folder}/{name}", data, replace=True)
+        else:
+            for name, data in files:
+                self.transport.publish(f"{folder}/{name}", data, replace=True)
+        self.lock_with_manifest(bundle, [name for name, _ in files])
 
     def demand_room(self, bundle: str, envelope: str) -> list[str]:
         """Return the names in a bundle's folder, where one more envelope of this name is read.
@@ -187,6 +189,7 @@ class Depot:
         listed = self.transport.list(folder, limits.FOLDER_NAMES)
         if file in listed:
             self._demand_same_attachment(f"{folder}/{file}", data)
+            self.lock_with_manifest(bundle, [file])
             return
         allowance = Allowance()
         for other in filter(parse_attachment_file, listed):
@@ -198,6 +201,27 @@ class Depot:
             )
         if not self.transport.publish(f"{folder}/{file}", data):  # it was added just now
             self._demand_same_attachment(f"{folder}/{file}", data)
+        self.lock_with_manifest(bundle, [file])
+
+    def lock_with_manifest(self, bundle: str, files: Iterable[str]) -> None:
+        """Lock files beside a manifest at least as long as that is locked (format §37.3).
+
+        Raises:
+            StorageError: the server confirmed, and does not lock one.
+            TransportError: it cannot be reached, or refuses.
+        """
+        lock = find_enabled(self.transport.object_lock)
+        if lock is None:
+            return
+        with suppress(MissingError):  # it is being removed right now
+            retention = lock.read_retention(layout.manifest_name(bundle))
+            if retention is None:
+                return
+            for file in files:
+                name = f"{layout.BUNDLES}/{bundle}/{file}"
+                present = lock.read_retention(name)
+                if present is None or present.until < retention.until:
+                    lock.retain(name, retention.until, retention.mode)
 
     def close(self) -> None:
         """Close the connection; may be called twice."""

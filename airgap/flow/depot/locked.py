@@ -9,27 +9,26 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from airgap.carrier.depot import Depot
-from airgap.errors import MissingError, StorageError, TransportError
+from airgap.errors import MissingError, StorageError
 from airgap.format import layout
 from airgap.printable import count_text
 from airgap.times import format_time
 from airgap.transport.connections import run_in_parallel
-from airgap.transport.object_lock import ObjectLock, ObjectRetention, Version, iterate_versions
+from airgap.transport.object_lock import (
+    ObjectLock,
+    ObjectRetention,
+    Version,
+    find_enabled,
+    iterate_versions,
+)
 from airgap.transport.port import Transport
 
 __all__ = ["find_lock", "read_retentions", "refuse_locked_bundle", "refuse_locked_files"]
 
 
 def find_lock(depot: Depot) -> ObjectLock | None:
-    """Return the locks of a depot in a bucket with object lock; None for every other depot.
-
-    A server that does not say so has none: what it locks it keeps all the same.
-    """
-    lock = depot.transport.object_lock
-    try:
-        return lock if lock is not None and lock.read_settings().enabled else None
-    except TransportError:
-        return None
+    """Return the locks of a depot in a bucket with object lock; None for every other depot."""
+    return find_enabled(depot.transport.object_lock)
 
 
 def refuse_locked_bundle(depot: Depot, bundle: str, clock: Callable[[], float] = time.time) -> None:

@@ -108,7 +108,9 @@ def count_missing_packs(
     await_sweeps(depot, names, clock, progress)
     if not files.issubset(depot.transport.list(folder, limits.FOLDER_NAMES)):
         return None
-    return _count_missing(depot, published.packs) or retain_files(depot, names)
+    missing = _count_missing(depot, published.packs) or retain_files(depot, names)
+    depot.lock_with_manifest(published.bundle, published.files)  # an archive may keep it for longer
+    return missing
 
 
 def _count_missing(depot: Depot, packs: Sequence[Pack]) -> int:

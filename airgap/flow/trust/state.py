@@ -40,8 +40,10 @@ def state(
     file = layout.statement_file(
         layout.attestation_file(unsigned.role, signer.key.id, unsigned.name)
     )
-    left = _find_same(reader.read_attachments().get(file, b""), unsigned)
+    written = reader.read_attachments().get(file, b"")
+    left = _find_same(written, unsigned)
     if left is not None:
+        attach(reader, file, written, progress)  # whoever wrote it may not have locked it
         return left
     statement = verification_statement(
         unsigned,

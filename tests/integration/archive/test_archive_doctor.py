@@ -25,6 +25,7 @@ from tests.support import refusals
 from tests.support.archive_site import ArchiveSite, clock_at, make_archive_site
 from tests.support.sealing import make_sealed_site
 from tests.support.sides import Ran
+from tests.support.signers import person
 from tests.support.stamp_authority import YEAR, StampAuthority
 
 TEN_YEARS = 3652
@@ -143,6 +144,46 @@ def test_what_is_held_checked_and_renewed_is_locked_as_well(
         if not retention or retention.until < bucket.now + (TEN_YEARS - 3) * DAY
     }
     assert early == {"README.txt", "verify.py"}
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_is_signed_and_attached_later_is_locked_as_long_as_its_bundle(
+    site: ArchiveSite, bucket: LockedBucket, *, interrupted: bool
+) -> None:
+    """The option of the location says a day; a writer that was killed is run again."""
+    endpoint = site.side.run("remote", "list", "--json").json["remotes"][0]["settings"]["endpoint"]
+    words = ("--option", f"endpoint={endpoint}", "--option", "lock=compliance")
+    url = f"s3://{BUCKET}/ward"
+    site.side.run("remote", "add", "short", url, *words, "--option", "retain_days=1")
+    bundle = site.add_whole(site.export("v1"), "@short")
+    before = set(bucket.versions)
+    report = site.top / "report.json"
+    report.write_text("{}")
+    name = ("@short", "--bundle", bundle)
+    commands: list[tuple[str | Path, ...]] = [
+        ("approve", *name, "--intoto", "--key", site.key("dan")),
+        ("sign", *name, "--key", site.key("mal")),
+        ("attach", f"@short#{bundle}", report, "--bundle", bundle),
+    ]
+    statement = ("--role", "approver", "--findings", report, "--key", site.key("eve"))
+    assert site.side.run("attest", *name, *statement).code == 0
+    for command in commands:
+        assert site.side.run(*command).code == 0, command
+    added = [key for key in bucket.versions if key not in before]
+    assert len(added) == 8, added
+    if interrupted:  # after the file was written, and before it was locked as long as the bundle
+        added = [key for key in added if person("eve").key.id not in key]
+        for key in added:
+            bucket.versions[key][0].retention = ObjectRetention("COMPLIANCE", bucket.now + DAY)
+        for command in commands:
+            assert site.side.run(*command).code == 0, command
+
+    for key in added:
+        retention = bucket.versions[key][0].retention
+        assert retention, key
+        assert retention.until > bucket.now + (TEN_YEARS - 3) * DAY, key
+    kept = {key: versions for key, versions in bucket.versions.items() if key in before}
+    assert all(len(versions) == 1 for versions in kept.values())  # nothing was written again
 
 
 def serve_stamps(authority: StampAuthority) -> Scripted:

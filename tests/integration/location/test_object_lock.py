@@ -248,6 +248,33 @@ def archive(
     return site, bundle
 
 
+def test_what_is_signed_later_is_locked_as_long_as_its_bundle(
+    server: S3Server, archive: tuple[ArchiveSite, str], tmp_path: Path
+) -> None:
+    """The location's own options lock for one day."""
+    site, bundle = archive
+    before = {version.id for version in list_versions(connect(server, "ward", None))}
+    (tmp_path / "report.txt").write_text("clean")
+    name = ("@vault", "--bundle", bundle, "--key")
+    approved = site.side.run("approve", *name, site.key("dan"), "--intoto")
+    assert approved.code == 0, approved.err
+    assert site.side.run("sign", *name, site.key("mal")).code == 0
+    attached = site.side.run("attach", f"@vault#{bundle}", tmp_path / "report.txt")
+    assert attached.code == 0, attached.err
+
+    transport = connect(server, "ward", None)
+    added = [version for version in list_versions(transport) if version.id not in before]
+    assert len(added) == 5
+    for version in added:
+        retention = transport.object_lock.read_retention(version.name)
+        assert retention, version.name
+        assert retention.until > time.time() + 3650 * DAY, version.name
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            delete_version(server, "ward", version)
+        refused.value.close()
+    assert site.run("doctor", "@vault").code == 0
+
+
 def test_an_archive_cannot_be_emptied_and_what_hides_it_is_named(
     server: S3Server, archive: tuple[ArchiveSite, str]
 ) -> None:
