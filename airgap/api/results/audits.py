@@ -326,6 +326,8 @@ class AuditSignatureDict(TypedDict):
     """Whether it counts by today's root."""
     problem: str | None
     """Why it does not."""
+    kept: bool
+    """Whether the location has lost it, and this machine kept it when it imported the bundle."""
     stamped: str | None
     """By when it existed."""
     evidence: list[int]

@@ -162,6 +162,8 @@ class AuditedSignature:
     """By when it existed, by its time stamps."""
     command: str
     """What checks it, within the evidence folder; empty if its key is not in the root."""
+    is_kept: bool = False
+    """Whether the location has lost it, and this machine kept it at the import (format §17.9)."""
 
 
 @dataclass(frozen=True, slots=True)

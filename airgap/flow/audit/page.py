@@ -352,7 +352,7 @@ def _render_rules(report: Report) -> Iterator[Content]:
                 _bundle(one["bundle"]),
                 f"{signature['role']}{_suffix(signature)}",
                 join([signature["person"] or "", " ", _key(signature["key"], known)]),
-                "counts" if signature["counts"] else _alert(signature["problem"]),
+                _standing(signature),
                 _time(signature["stamped"]),
                 _refs(signature["evidence"]),
             ],
@@ -643,6 +643,12 @@ def _list_reasons(results: Report, numbers: Sequence[str]) -> Iterator[str]:
             reasons.setdefault(results[number]["reason"], []).append(number)
     for reason, broken in reasons.items():
         yield f"{series_text(broken)}: {reason}"
+
+
+def _standing(signature: Report) -> Content:
+    """Say whether a signature counts today, and whether only the import has kept it."""
+    kept = "; the location has lost it, the import kept it" if signature["kept"] else ""
+    return f"counts{kept}" if signature["counts"] else _alert(f"{signature['problem']}{kept}")
 
 
 def _suffix(signature: Report) -> str:

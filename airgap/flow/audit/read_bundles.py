@@ -3,9 +3,10 @@
 One bundle is in memory at a time: a manifest may have 128 MiB.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Final, TypeAlias
 
 from airgap.errors import AirgapError
 from airgap.flow.audit.evidence_files import EvidenceFiles
@@ -17,6 +18,7 @@ from airgap.flow.audit.material import (
     RuleResult,
 )
 from airgap.flow.audit.read_roots import read_travelling
+from airgap.flow.audit.read_signatures import SignedFiles
 from airgap.flow.audit.stamps import describe_chains
 from airgap.flow.bundle.look_inside import look_inside
 from airgap.flow.bundle.open_bundle import Unverified, open_all, read_evidence
@@ -26,21 +28,20 @@ from airgap.flow.location.location import Location, RemoteArchive, RemoteDepot
 from airgap.flow.media.volumes import read_labels
 from airgap.flow.timestamps.as_of import judge_stamps
 from airgap.flow.timestamps.stampable import StampedBundle, open_stamped_bundle
-from airgap.format import attestation, intoto, layout, limits
-from airgap.format import envelope as dsse
-from airgap.format.attestation import Attestation
-from airgap.format.envelope import Role
+from airgap.format import intoto, layout, limits
 from airgap.format.manifest import Manifest
-from airgap.format.root import Key, Root, SignedRoot
+from airgap.format.root import Root, SignedRoot
 from airgap.printable import series_text
 from airgap.sealing.age_file import NoIdentityError
 from airgap.sealing.age_keys import AgeIdentity
 from airgap.signing import trust
-from airgap.signing.thresholds import Evidence, find_valid_signers
+from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
 
-__all__ = ["BundleReading", "read_bundles"]
+__all__ = ["BundleReading", "LoadCounted", "read_bundles"]
 
+COUNTED: Final = "counted"
+LoadCounted: TypeAlias = Callable[[str], Mapping[str, bytes]]
 _BILL = "https://cyclonedx.org/bom"
 _SEALED = "not asked of a sealed bundle's index"
 _PART = "not asked of a bundle that completes another"
@@ -55,15 +56,18 @@ class BundleReading:
         now: int,
         files: EvidenceFiles,
         identities: Sequence[AgeIdentity] = (),
+        load_counted: LoadCounted = lambda _: {},
     ) -> None:
         """Take today's root, the time in seconds since 1970, and where evidence goes.
 
         ``identities`` open sealed bundles; what none of them opens is not looked into.
+        ``load_counted`` returns what an import of a bundle kept, by file name (format §17.9).
         """
         self._root = root
         self._now = now
         self._files = files
         self._identities = identities
+        self._load_counted = load_counted
         self.roots: list[SignedRoot] = []
         """The roots that travel with the bundles."""
         self.unreadable: list[tuple[str, str]] = []
@@ -158,80 +162,18 @@ class BundleReading:
     def _judge_signatures(
         self, opened: Unverified, stamped: StampedBundle, stamps: Sequence[AuditedStamp]
     ) -> Iterator[AuditedSignature]:
-        """Yield builders' signatures and attestations, with the command that checks each."""
-        proven = {one.over: one.proven for one in stamps if one.proven is not None}
-        folder, manifest = f"{layout.BUNDLES}/{opened.bundle}", layout.manifest_name(opened.bundle)
-        for name, raw in sorted(stamped.signed.items()):
-            signer = layout.parse_envelope_file(name)
-            if signer is None:
-                continue
-            statement, is_builder = layout.attestation_beside(name), signer[0] == "builder"
-            signed = _SignedFile(
-                opened.bundle,
-                *signer,
-                file=f"{folder}/{name}",
-                over=manifest if is_builder else f"{folder}/{statement}",
-                envelope=raw,
-                document=opened.raw if is_builder else stamped.signed.get(statement, b""),
-            )
-            attested, problem = signed.judge(self._root.value)
-            yield AuditedSignature(
-                signed.role,
-                attested.name if attested else "",
-                attested.decision if attested else "",
-                signed.key_id,
-                signed.file,
-                signed.over,
-                problem,
-                proven.get(signed.file),
-                self._write_signature(signed),
-            )
-
-    def _write_signature(self, signed: "_SignedFile") -> str:
-        """Write what checks a signature; return the command, which is empty if it does not hold."""
-        keys = {key.id: key for key in self._root.value.keys}
-        key = keys.get(signed.key_id)
-        if key is None or not signed.holds(key):
-            return ""
-        envelope = dsse.decode(signed.envelope)
-        return self._files.add_signature(signed.over, signed.document, envelope, key, signed.file)
-
-
-@dataclass(frozen=True, slots=True)
-class _SignedFile:
-    """A signature beside a bundle, and the document that it should be over."""
-
-    bundle: str
-    role: Role
-    key_id: str
-    file: str
-    over: str
-    envelope: bytes
-    document: bytes
-
-    def holds(self, key: Key) -> bool:
-        """Tell whether it is that key's, revoked or not."""
-        try:
-            keys = {key.id: key}
-            return bool(find_valid_signers(self.role, self.document, [self.envelope], keys))
-        except AirgapError:
-            return False
-
-    def judge(self, root: Root) -> tuple[Attestation | None, str]:
-        """Return what is attested, once the signature counts; or why it does not count today."""
-        try:
-            keys = root.signers(self.role)
-            if not find_valid_signers(self.role, self.document, [self.envelope], keys):
-                if self.key_id in root.revoked_keys:
-                    return None, "its key is revoked"
-                return None, f"its key is not a {self.role} of the root"
-            if self.role == "builder":
-                return None, ""
-            attested = attestation.decode(self.document)
-        except AirgapError as error:
-            return None, error.message
-        is_other = attested.bundle.hex() != self.bundle
-        return attested, "it is for another bundle" if is_other else ""
+        """Yield the signatures beside a bundle, and those that its import counted and that lack."""
+        root, proven = self._root.value, {one.over: one.proven for one in stamps if one.proven}
+        folder = f"{layout.BUNDLES}/{opened.bundle}"
+        beside = SignedFiles(opened.bundle, opened.raw, folder, stamped.signed)
+        signatures = list(beside.judge(root, proven, self._files))
+        yield from signatures
+        lost = _find_lost(self._load_counted(opened.bundle), signatures)
+        if lost:
+            kept = SignedFiles(opened.bundle, opened.raw, f"{COUNTED}/{opened.bundle}", lost)
+            self._files.add_all(kept.folder, sorted(lost.items()))
+            for signature in kept.judge(root, {}, self._files):
+                yield replace(signature, is_kept=True)
 
 
 def read_bundles(
@@ -252,6 +194,8 @@ def _join_copy(first: AuditedBundle, other: AuditedBundle) -> AuditedBundle:
     Who can write into one location can take a signature away, or put an older one in its place.
     """
     files = {s.file for s in first.signatures} | {s.file for s in first.stamps}
+    signatures = (*first.signatures, *(s for s in other.signatures if s.file not in files))
+    beside = {_base(s.file) for s in signatures if s.command and not s.is_kept}
     rules = dict(first.rules)
     for one in other.signatures:
         if one.decision == "reject" and not one.problem and rules[9][0] == "yes":
@@ -259,10 +203,28 @@ def _join_copy(first: AuditedBundle, other: AuditedBundle) -> AuditedBundle:
     return replace(
         first,
         rules=rules,
-        signatures=(*first.signatures, *(s for s in other.signatures if s.file not in files)),
+        signatures=tuple(s for s in signatures if not s.is_kept or _base(s.file) not in beside),
         stamps=(*first.stamps, *(s for s in other.stamps if s.file not in files)),
         attachments=tuple(sorted({*first.attachments, *other.attachments})),
     )
+
+
+def _find_lost(
+    counted: Mapping[str, bytes], signatures: Sequence[AuditedSignature]
+) -> dict[str, bytes]:
+    """Return what an import counted, and no valid signature beside the bundle has the name of."""
+    beside = {_base(one.file) for one in signatures if one.command}
+    lost: dict[str, bytes] = {}
+    for name, raw in counted.items():
+        if layout.parse_envelope_file(name) and name not in beside:
+            statement = layout.attestation_beside(name)
+            lost[name] = raw
+            lost.update({statement: counted[statement]} if statement in counted else {})
+    return lost
+
+
+def _base(file: str) -> str:
+    return file.rpartition("/")[2]
 
 
 def _join_inner(outer: AuditedBundle, inner: AuditedBundle) -> AuditedBundle:

@@ -363,6 +363,7 @@ class _ReportWriter:
                 "person": self._people.get(one.key_id) or None,
                 "counts": not one.problem,
                 "problem": one.problem or None,
+                "kept": one.is_kept,
                 "stamped": _format(one.proven),
                 "evidence": [
                     self._citations.cite(

@@ -24,7 +24,7 @@ from airgap.flow.audit.material import (
     AuditMaterial,
 )
 from airgap.flow.audit.page import render_page
-from airgap.flow.audit.read_bundles import BundleReading, read_bundles
+from airgap.flow.audit.read_bundles import BundleReading, LoadCounted, read_bundles
 from airgap.flow.audit.read_ledgers import (
     read_own_ledgers,
     read_shown_ledgers,
@@ -41,6 +41,7 @@ from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location, StandardInput
 from airgap.format import intoto, limits
 from airgap.sealing.identity_files import read_identities
+from airgap.state.counted_files import load_counted
 from airgap.times import format_time
 from airgap.version import __version__
 
@@ -120,7 +121,9 @@ def _read_material(
     """Read everything; return it with the commands that check the roots, by fingerprint."""
     named = list(map(read_root_file, request.roots))
     today, own = choose_root(named, request.fingerprints)
-    reading = BundleReading(today, request.now, files, read_identities(request.identities))
+    identities = read_identities(request.identities)
+    counted: LoadCounted = (lambda _: {}) if request.ledgers else load_counted
+    reading = BundleReading(today, request.now, files, identities, counted)
     bundles = read_bundles(reading, request.sources, connector)
     roots = judge_roots(today, [own, *named, *reading.roots], request.fingerprints)
     commands = write_roots(roots, files)

@@ -162,6 +162,44 @@ def test_a_reset_and_entries_without_a_checkpoint_are_exceptions(
     assert reset["note"] == "from a backup"
 
 
+def read_signatures(report: dict[str, Any]) -> dict[tuple[str, bool], dict[str, Any]]:
+    (row,) = report["rules"]["bundles"]
+    return {(one["role"], one["kept"]): one for one in row["signatures"]}
+
+
+def test_signatures_that_a_depot_lost_are_shown_as_the_import_counted_them(
+    machines: Machines, tmp_path: Path
+) -> None:
+    depot = tmp_path / "depot"
+    shutil.copytree(machines.top / "depot-v1", depot)
+    (builder,) = depot.glob("bundles/*/builder.*.dsse")
+    (scanner,) = depot.glob("bundles/*/scanner.*.dsse")
+    words = ("audit", depot, "--bundle", builder.parent.name, "--json")
+    out = ("-o", tmp_path / "r.html", "--evidence", tmp_path / "evidence")
+    whole = read_signatures(machines.run(machines.isolated, *words, *out[:2]).json)
+    assert whole.keys() == {("builder", False), ("scanner", False)}
+    builder.unlink()
+    scanner.write_bytes(scanner.read_bytes().replace(b'"sig":"', b'"sig":"AAAA', 1))
+
+    report = machines.run(machines.isolated, *words, *out).json
+
+    shown = read_signatures(report)
+    assert shown.keys() == {("builder", True), ("scanner", False), ("scanner", True)}
+    assert [shown[key]["counts"] for key in sorted(shown)] == [True, False, True]
+    assert report["rules"]["bundles"][0]["results"]["2"]["result"] == "no"
+    assert b"the location has lost it, the import kept it" in (tmp_path / "r.html").read_bytes()
+    done = run_command("sh check.sh", tmp_path / "evidence")
+    assert done.returncode == 0, done.stdout + done.stderr
+    cited = {one["number"]: one for one in report["evidence"]}
+    for role in ("builder", "scanner"):
+        (number,) = shown[role, True]["evidence"]
+        assert cited[number]["file"].startswith(f"counted/{builder.parent.name}/{role}.")
+        assert "openssl pkeyutl -verify" in cited[number]["command"]
+
+    other = machines.run(machines.isolated, *words, machines.top / "depot-v1", *out[:2]).json
+    assert ("builder", True) not in read_signatures(other)  # another location has it
+
+
 def test_a_checkpoint_by_a_key_that_the_root_no_longer_names_does_not_count(
     machines: Machines, copy: Side, tmp_path: Path
 ) -> None:
