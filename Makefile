@@ -8,6 +8,7 @@ DEMO_VENV := .demo-venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 GROUPED := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+SCALE ?= 1
 JOBS ?= 3  # more than the two processors of CI: tests wait for processes, too
 
 export BENTOML_DO_NOT_TRACK := True
@@ -62,10 +63,14 @@ fuzz: $(VENV)/made  ## feed every reader changed bytes, FUZZ_SECONDS (60) each; 
 	$(BIN)/python -m pip install $(PIP_FLAGS) --group fuzz
 	$(BIN)/python -m tests.fuzz.with_atheris $(if $(FUZZ),'$(FUZZ)')
 
-bench: $(VENV)/made  ## airgap against other tools (CORPUS=folder with v1, v2, v3; see bench/README.md)
+bench: $(VENV)/made  ## airgap against other tools (CORPUS=FOLDER SCALE=1; see bench/README.md)
 	@test -n '$(CORPUS)' || { echo 'make bench needs CORPUS=FOLDER: see bench/README.md'; exit 1; }
+	test -e '$(CORPUS)/scale' || $(BIN)/python bench/corpus.py '$(CORPUS)' $(SCALE)
 	$(BIN)/python bench/startup.py
-	$(BIN)/python bench/compare $(CORPUS)/../airgap-bench $(CORPUS) --slow
+	$(BIN)/python bench/compare '$(CORPUS)/../airgap-bench' '$(CORPUS)' --slow
+	$(BIN)/python bench/threads.py '$(CORPUS)/../airgap-bench' $(SCALE)
+	$(BIN)/python bench/second_export.py '$(CORPUS)/../airgap-bench' $(SCALE)
+	$(BIN)/python bench/scaling.py '$(CORPUS)/../airgap-bench' $(SCALE)
 
 clean:  ## remove the virtual environments and what tools left
 	rm -rf $(VENV) $(DEMO_VENV) .coverage .coverage.* .hypothesis .import_linter_cache

@@ -4,7 +4,8 @@ python bench/corpus.py FOLDER [SCALE]
 
 At scale 1: weights as safetensors (bf16 1 GiB, fp32 512 MiB, fp16 256 MiB), a pickle of 15 MB, a
 vocabulary of 10 MB, 2,000 sources. ``v2`` has a longer header and a tenth of the bf16 tensors drawn
-anew; in ``v3``, every bf16 weight was nudged by a hundredth of its layer's deviation.
+anew; in ``v3``, every bf16 weight was nudged by a hundredth of its layer's deviation. The file
+``scale`` holds the scale.
 """
 
 import json
@@ -28,6 +29,7 @@ def main() -> None:
     folder, scale = Path(sys.argv[1]), float((*sys.argv[2:], "1")[0])
     for version in ("v1", "v2", "v3"):
         write(folder / version, version, scale)
+    (folder / "scale").write_text(f"{scale:g}\n")  # last: the corpus is whole
 
 
 def write(top: Path, version: str, scale: float) -> None:

@@ -1,12 +1,12 @@
 """How time and memory grow: with the size of a model, and with the number of small files.
 
-python bench/scaling.py FOLDER [MOST_GIB] [MOST_FILES]
+python bench/scaling.py FOLDER [SCALE]
 
-FOLDER needs room for three times the largest; it must not exist, and is removed at the end.
+At scale 1 up to 16 GiB and 100,000 files. FOLDER needs room for three times the largest; it must
+not exist, and is removed at the end.
 Small files (4 KB each) are compared with tar and zstd, in turn with airgap, three times.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -18,6 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent / "compare"))
 
+import results
 from measure import Took, run
 from plot import draw_curves
 from settle import Ballast
@@ -25,7 +26,6 @@ from settle import Ballast
 SIZES_GIB = (0.25, 1, 4, 16)
 COUNTS = (1_000, 10_000, 100_000)
 PIECE = 64 * 1024 * 1024
-RESULTS = Path(__file__).parent / "results" / "scaling.json"
 ROUNDS = 3
 YAML = (
     "name: large\nversion: v1\nmodule: ''\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
@@ -35,27 +35,27 @@ YAML = (
 
 
 def main() -> None:
-    folder, most_gib, most_files, *_ = [*sys.argv[1:], "16", "100000"]
+    folder, scale = sys.argv[1], float((*sys.argv[2:], "1")[0])
     top = Path(folder).absolute()
     top.mkdir(parents=True)
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    found = results.head(scale, ROUNDS)
     try:
         environment, ballast = site(top), Ballast(top / "ballast")
-        for gib in (one for one in SIZES_GIB if one <= float(most_gib)):
+        for gib in (one * scale for one in SIZES_GIB):
             weights(fresh(top) / "model.bin", int(gib * 1024**3))
             took = journey(top, environment, ballast, peer=False)
             shutil.rmtree(top / "work")
-            found.append(said(f"{gib:g} GiB", {"gib": gib}, [took]))
-        for count in (one for one in COUNTS if one <= int(most_files)):
+            rows.append(said(f"{gib:g} GiB", {"gib": gib}, [took]))
+        for count in (int(one * scale) for one in COUNTS):
             small_files(fresh(top), count)
             rounds = []
             for number in range(ROUNDS):
                 rounds.append(journey(top, environment, ballast, peer=True))
                 (top / "work").rename(top / f"{count}-{number}")
-            found.append(said(f"{count:,} files", {"files": count}, rounds))
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-        draw_curves(found, RESULTS.with_suffix(".svg"))
+            rows.append(said(f"{count:,} files", {"files": count}, rounds))
+        path = results.write("scaling", scale, found | {"rows": rows})
+        draw_curves(rows, path.with_suffix(".svg"))
     finally:
         shutil.rmtree(top)
 
@@ -124,7 +124,7 @@ def journey(
     model = top / "store" / "models" / "large"
     scripts = {
         "tar | zstd -1": f"tar -C {model} -cf - v1 | zstd -q -1 -T0 -o t.zst && sync t.zst",
-        "export": "$A export --model large:v1 -o bundle --key ../builder.key -q",
+        "export": "$A export --model large:v1 -o bundle --key ../builder.key -q --reread",
         "verify": "$A verify bundle -q",
         "zstd -d | tar": "mkdir x && zstd -q -dc t.zst | tar -C x -xf - && sync -f x",
         "import": "BENTOML_HOME=$PWD/imported $A import bundle -q",
@@ -142,13 +142,16 @@ def said(what: str, row: dict[str, Any], rounds: list[dict[str, Took]]) -> dict[
     for step in rounds[0]:
         wall = median(one[step].wall for one in rounds)
         peak = max(one[step].peak_mb for one in rounds)
-        print(f"{what:>14} {step:<14} {wall:>8.2f} s {peak:>6.0f} MB peak")
-        row[step] = {"wall_s": round(wall, 3), "peak_mb": round(peak)}
+        cpu = median(one[step].cpu for one in rounds)
+        print(f"{what:>14} {step:<14} {wall:>8.2f} s {cpu:>8.2f} CPU s {peak:>6.0f} MB peak")
+        row[step] = {"wall_s": round(wall, 3), "cpu_s": round(cpu, 3), "peak_mb": round(peak)}
     for step, peer in (("export", "tar | zstd -1"), ("import", "zstd -d | tar")):
         if peer in rounds[0]:
             ratio = median(one[step].wall / one[peer].wall for one in rounds)
-            print(f"{what:>14} {step} / {peer}: {ratio:.2f}")
+            work = median(one[step].cpu / one[peer].cpu for one in rounds)
+            print(f"{what:>14} {step} / {peer}: {ratio:.2f}, CPU {work:.2f}")
             row[f"{step} / {peer}"] = round(ratio, 3)
+            row[f"{step} / {peer}, CPU"] = round(work, 3)
     return row
 
 

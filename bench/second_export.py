@@ -1,4 +1,9 @@
-"""What an export costs that has little to do: `python bench/second_export.py FOLDER MB ROUNDS`.
+"""What an export costs that has little to do.
+
+python bench/second_export.py FOLDER [SCALE] [ROUNDS]
+
+At scale 1, the model has 2,000 MB and the Bento 2,000 sources. FOLDER must not exist, and is
+removed at the end.
 
 In each round, a model of bfloat16 weights and a Bento of sources are exported into a new depot,
 then again, then once more after one source has changed. What counts is the ratio to the first
@@ -16,20 +21,26 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent / "compare"))
+
+import results
 
 from tests.support import signers, stores
 from tests.support.sides import Side
 
 MB = 1_000_000
-SHARDS, SOURCES = 4, 2_000
+MEGABYTES, SHARDS, SOURCES = 2_000, 4, 2_000
 YOUNG_SECONDS = 65
 TIME_LIMIT = 600
 STEPS = ("first", "again", "one source changed", "again, --reread")
 
 
-def make_corpus(side: Side, megabytes: int) -> Path:
+def make_corpus(side: Side, megabytes: int, count_of_sources: int) -> Path:
     """Write the model and the Bento; return a source to change."""
     random = np.random.default_rng(1)
     shards = {}
@@ -41,9 +52,9 @@ def make_corpus(side: Side, megabytes: int) -> Path:
         header = json.dumps({"weights": tensor}).encode()
         shards[f"model-{shard}.safetensors"] = len(header).to_bytes(8, "little") + header + weights
     stores.add_model(side, "weights:v1", shards)
-    sources = {f"src/module_{at}.py": b"value = %d\n" % at * 100 for at in range(SOURCES)}
+    sources = {f"src/module_{at}.py": b"value = %d\n" % at * 100 for at in range(count_of_sources)}
     bento = stores.add_bento(side, "service:v1", sources, models=["weights:v1"])
-    return bento / f"src/module_{SOURCES // 2}.py"
+    return bento / f"src/module_{count_of_sources // 2}.py"
 
 
 def measure(side: Side, *words: str | Path) -> tuple[float, float, str]:
@@ -78,21 +89,44 @@ def measure_round(top: Path, side: Side, source: Path, number: int) -> list[tupl
 
 
 def main() -> None:
-    """Print the medians."""
-    top, megabytes, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    """Print the medians and write them down."""
+    folder, scale, rounds, *_ = [*sys.argv[1:], *["1", "3"][len(sys.argv) - 2 :]]
+    top = Path(folder).absolute()
+    top.mkdir(parents=True)
+    try:
+        found = measure_rounds(top, float(scale), int(rounds))
+    finally:
+        shutil.rmtree(top)
+    print(results.write("second_export", float(scale), found))
+
+
+def measure_rounds(top: Path, scale: float, rounds: int) -> dict[str, Any]:
+    """Run everything; print and return the medians, and their shares of the first export."""
+    found = results.head(scale, rounds)
     side = Side(top / "connected")
-    source = make_corpus(side, megabytes)
+    source = make_corpus(side, int(MEGABYTES * scale), int(SOURCES * scale))
     signers.write_key(top / "keys", "bob")
     time.sleep(YOUNG_SECONDS)
     taken = [measure_round(top, side, source, number) for number in range(rounds)]
+    rows = []
     for at, step in enumerate(STEPS):
         wall, used = (statistics.median(each[at][part] for each in taken) for part in (0, 1))
         shares = [
             statistics.median(each[at][part] / each[0][part] for each in taken) for part in (0, 1)
         ]
+        rows.append(
+            {
+                "step": step,
+                "wall_s": round(wall, 3),
+                "cpu_s": round(used, 3),
+                "wall / first": round(shares[0], 3),
+                "cpu / first": round(shares[1], 3),
+            }
+        )
         print(
             f"{step:20} {wall:6.2f} s ({shares[0]:.3f}), processors {used:6.2f} s ({shares[1]:.3f})"
         )
+    return found | {"rows": rows}
 
 
 if __name__ == "__main__":

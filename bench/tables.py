@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+SHOWN = "2-cores"
+"""The machine and scale that the documents show."""
 
 
 def comparison() -> Iterator[str]:
@@ -16,15 +18,17 @@ def comparison() -> Iterator[str]:
     found = load("compare")
     rows = by_tool(found)
     floor = min(row["peak_mb"] for row in found["rows"] if row["step"] == "import")
-    yield "| | export, s | / `cp` | import, s | / `cp` | stored | peak memory |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    both = " | ".join(f"{step}, s | CPU s/GB | / `cp`" for step in ("export", "import"))
+    yield f"| | {both} | stored | peak memory |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for tool, steps in rows.items():
         if tool == "model_signing":
             continue
         cells = [f"| {name_of(tool)}"]
         for step in ("export", "import"):
             ratio = steps[step]["wall_s"] / rows["cp -r"][step]["wall_s"]
-            cells += [f"{steps[step]['wall_s']:.2f}", f"{ratio:.1f}"]
+            work = steps[step]["cpu_s"] / found["plain_bytes"] * 1e9
+            cells += [f"{steps[step]['wall_s']:.2f}", f"{work:.2f}", f"{ratio:.1f}"]
         share = steps["export"]["stored_bytes"] / found["plain_bytes"]
         peak = max(steps["export"]["peak_mb"], steps["import"]["peak_mb"])
         most = "under " if peak <= floor else ""
@@ -71,7 +75,7 @@ def scaling() -> Iterator[str]:
     titles = ("export", "verify", "import", "peak memory", "export / `tar \\| zstd`", "its reverse")
     yield "| | " + " | ".join(titles) + " |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
-    for row in load("scaling"):
+    for row in load("scaling")["rows"]:
         what = f"{row['gib']:g} GiB" if "gib" in row else f"{row['files']:,} files of 4 KB"
         times = [f"{row[step]['wall_s']:.2f} s" for step in ("export", "verify", "import")]
         peak = max(row[step]["peak_mb"] for step in ("export", "verify", "import"))
@@ -80,6 +84,22 @@ def scaling() -> Iterator[str]:
             for one in ("export / tar | zstd -1", "import / zstd -d | tar")
         ]
         yield " | ".join([f"| {what}", *times, f"{peak} MB", *ratios]) + " |"
+
+
+def threads(folder: str) -> Iterator[str]:
+    """Yield a row per step: time and processor time per GB, by files and threads."""
+    found = load("threads", folder)
+    columns = list(dict.fromkeys((row["files"], row["threads"]) for row in found["rows"]))
+    steps: dict[str, list[str]] = {}
+    for row in found["rows"]:
+        cell = f"{row['wall_s']:.1f} s, {row['cpu_s_per_gb']:.1f}"
+        steps.setdefault(row["step"], []).append(cell)
+    titles = (f"{files} file{'s' * (files > 1)}, {jobs} threads" for files, jobs in columns)
+    yield "| s, CPU s/GB | " + " | ".join(titles).replace("1 threads", "1 thread") + " |"
+    yield "| --- |" + " --- |" * len(columns)
+    for step, cells in steps.items():
+        title = step.replace("|", "\\|")
+        yield f"| {title} | " + " | ".join(cells) + " |"
 
 
 def short() -> Iterator[str]:
@@ -99,9 +119,9 @@ def short() -> Iterator[str]:
         yield f"| {name_of(tool)} | " + " | ".join(cells) + " |"
 
 
-def load(name: str) -> Any:  # noqa: ANN401
+def load(name: str, folder: str = SHOWN) -> Any:  # noqa: ANN401
     """Read the results of a run."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    return json.loads((RESULTS / folder / f"{name}.json").read_text())
 
 
 def by_tool(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

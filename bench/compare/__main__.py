@@ -1,16 +1,15 @@
 """airgap against the tools people use instead, on the same work in the same run.
 
-python bench/compare FOLDER CORPUS [--rounds 3] [--slow] [--results FILE]
+python bench/compare FOLDER CORPUS [--rounds 3] [--slow]
 
 FOLDER needs room for twelve times the corpus, must not exist, and is removed at the end. CORPUS
-holds ``v1``, ``v2``, ``v3`` (see README.md). Rounds are interleaved: every tool runs once, then
-every tool again. Each figure is a median over the rounds, each ratio one of ratios within a round.
+holds ``v1``, ``v2``, ``v3`` and its scale (see README.md). Rounds are interleaved: every tool runs
+once, then every tool again. Each figure is a median over the rounds, each ratio one of ratios
+within a round.
 """
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import sys
 from collections import defaultdict
@@ -18,13 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import results
 from measure import Row, Took, run, size_of
 from plot import draw
 from settle import Ballast
 from tools import SLOW, TOOLS, Tool, folder_of, new_bytes
 from weights import sizes_of_weights
 
-RESULTS = Path(__file__).parent.parent / "results"
 CREATED = "2026-01-02T03:04:05+00:00"
 BARS = (
     ("export", "tar | zstd -1", 0.75),
@@ -41,7 +40,7 @@ BARS = (
 )
 """What airgap's time may be, divided by a peer's."""
 MOST_MB = (("export v2", 85), ("export v3", 400))
-"""What a new version may take, at scale 1."""
+"""What a new version may take, times the scale."""
 MOST_SHARE = 0.735
 MOST_GZ = 0.03
 
@@ -52,17 +51,22 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slow", action="store_true", help="also tools that take minutes")
-    parser.add_argument("--results", type=Path, default=RESULTS / "compare.json")
     asked = parser.parse_args()
     top = asked.folder.absolute()
     top.mkdir(parents=True)
+    scale = scale_of(asked.corpus)
     try:
-        results = compare(top, asked.corpus.absolute(), asked.rounds, slow=asked.slow)
+        found = compare(top, asked.corpus.absolute(), scale, asked.rounds, slow=asked.slow)
     finally:
         shutil.rmtree(top)
-    asked.results.write_text(json.dumps(results, indent=1) + "\n")
-    draw(results, asked.results.with_suffix(".svg"))
-    print(f"\n{asked.results}, {asked.results.with_suffix('.svg')}")
+    path = results.write("compare", scale, found)
+    draw(found, path.with_suffix(".svg"))
+    print(f"\n{path}, {path.with_suffix('.svg')}")
+
+
+def scale_of(corpus: Path) -> float:
+    """Return the scale that a corpus was made with."""
+    return float((corpus / "scale").read_text())
 
 
 @dataclass(frozen=True)
@@ -75,21 +79,21 @@ class Setting:
     ballast: Ballast
 
 
-def compare(top: Path, corpus: Path, rounds: int, *, slow: bool) -> dict[str, object]:
+def compare(top: Path, corpus: Path, scale: float, rounds: int, *, slow: bool) -> dict[str, object]:
     """Run everything; print tables; return what was found."""
     setting = prepare(top, corpus)
     names, environment = setting.names, setting.environment
     plain = size_of([Path(names["v1"])])
-    print(f"{plain / 1e6:.0f} MB, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    found = results.head(scale, rounds)
+    print(
+        f"{plain / 1e6:.0f} MB (scale {scale:g}), {found['machine']}, load {found['load_before']}"
+    )
     rows = interleaved(setting, TOOLS, rounds)
     show(rows, plain)
-    bars = [*judge(rows), *judge_sizes(rows, plain)]
-    found: dict[str, object] = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}",
-        "python": platform.python_version(),
+    bars = [*judge(rows), *judge_sizes(rows, plain, scale)]
+    found |= {
         "plain_bytes": plain,
-        "rounds": rounds,
-        "rows": [row.as_map() for row in rows],
+        "rows": [row.as_map(plain) for row in rows],
         "bars": bars,
         "weights": sizes_of_weights(top / "weights", environment, names),
     }
@@ -101,7 +105,7 @@ def compare(top: Path, corpus: Path, rounds: int, *, slow: bool) -> dict[str, ob
         bars.append(
             judged("export", "bentoml gz", times["airgap"].ratio(times["bentoml gz"]), MOST_GZ)
         )
-        found["slow"] = {"plain_bytes": small, "rows": [row.as_map() for row in few]}
+        found["slow"] = {"plain_bytes": small, "rows": [row.as_map(small) for row in few]}
     return found
 
 
@@ -193,14 +197,18 @@ def show(rows: Sequence[Row], plain: int) -> None:
     """Print one table."""
     base = {row.step: row for row in rows if row.tool == "cp -r"}
     print(
-        f"\n{'tool':<14} {'step':<10} {'wall s':>7} {'/ cp':>6} {'peak MB':>8} {'MB':>7} {'%':>6}"
+        f"\n{'tool':<14} {'step':<10} {'wall s':>7} {'/ cp':>6} {'CPU s/GB':>9} {'peak MB':>8}"
+        f" {'MB':>7} {'%':>6}"
     )
     for row in rows:
         cp = base.get(row.step.split()[0])
         peak = max(one.peak_mb for one in row.took)
         sized = "" if row.stored is None else f"{row.stored / 1e6:>7.1f} {row.stored / plain:>6.1%}"
         ratio = f"{row.ratio(cp):>6.2f}" if cp else " " * 6
-        print(f"{row.tool:<14} {row.step:<10} {row.wall:>7.2f} {ratio} {peak:>8.0f} {sized}")
+        print(
+            f"{row.tool:<14} {row.step:<10} {row.wall:>7.2f} {ratio} {row.cpu / plain * 1e9:>9.2f}"
+            f" {peak:>8.0f} {sized}"
+        )
 
 
 def judge(rows: Sequence[Row]) -> list[dict[str, object]]:
@@ -214,11 +222,14 @@ def judge(rows: Sequence[Row]) -> list[dict[str, object]]:
     ]
 
 
-def judge_sizes(rows: Sequence[Row], plain: int) -> list[dict[str, object]]:
+def judge_sizes(rows: Sequence[Row], plain: int, scale: float) -> list[dict[str, object]]:
     """Compare sizes with what they ought to be."""
     stored = {row.step: row.stored or 0 for row in rows if row.tool == "airgap"}
     share = judged("size", "the corpus", stored["export"] / plain, MOST_SHARE)
-    return [share, *(judged(step, "MB", stored[step] / 1e6, most) for step, most in MOST_MB)]
+    return [
+        share,
+        *(judged(step, "MB", stored[step] / 1e6, most * scale) for step, most in MOST_MB),
+    ]
 
 
 def judged(step: str, peer: str, figure: float, bar: float) -> dict[str, object]:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ALONE = Path(__file__).with_name("alone.py")
+UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
+"""Nobody compiles all of a program each time: this setting of developers is taken away."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,22 @@ class Row:
     def wall(self) -> float:
         return statistics.median(one.wall for one in self.took)
 
+    @property
+    def cpu(self) -> float:
+        return statistics.median(one.cpu for one in self.took)
+
     def ratio(self, other: "Row") -> float:
         """Divide round by round: both ran next to each other, on the same noisy machine."""
         pairs = zip(self.took, other.took, strict=True)
         return statistics.median(one.wall / peer.wall for one, peer in pairs)
 
-    def as_map(self) -> dict[str, object]:
+    def as_map(self, plain: int) -> dict[str, object]:
         return {
             "tool": self.tool,
             "step": self.step,
             "wall_s": round(self.wall, 3),
-            "cpu_s": round(statistics.median(one.cpu for one in self.took), 3),
+            "cpu_s": round(self.cpu, 3),
+            "cpu_s_per_gb": round(self.cpu / plain * 1e9, 3),
             "peak_mb": round(max(one.peak_mb for one in self.took)),
             "stored_bytes": self.stored,
             "rounds": [asdict(one) for one in self.took],
@@ -53,9 +60,8 @@ class Row:
 def run(script: str, environment: Mapping[str, str], folder: Path) -> Took:
     """Run a shell script, and stop everything if it fails."""
     alone = [sys.executable, "-S", "-E", str(ALONE), script, "output.txt"]
-    done = subprocess.run(
-        alone, env=dict(environment), cwd=folder, stdout=subprocess.PIPE, check=False
-    )
+    compiled = {name: value for name, value in environment.items() if name != UNCOMPILED}
+    done = subprocess.run(alone, env=compiled, cwd=folder, stdout=subprocess.PIPE, check=False)
     if done.returncode:
         said = (folder / "output.txt").read_text(errors="replace")[-2000:]
         sys.exit(f"exit {done.returncode}: {script}\n{said}")
