@@ -1,5 +1,6 @@
 """Reports for auditors: what moved, who vouched for it, and what proves it (format §38)."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,6 @@ from airgap.api.arguments import StrPath, as_paths
 from airgap.api.edge import edge
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
-from airgap.api.sealing import choose_identities
 from airgap.flow.audit.material import AuditFilter
 from airgap.flow.audit.use_case import AuditRequest, read_clock, run_audit
 from airgap.flow.location.connector import LOCAL, Connector
@@ -60,7 +60,7 @@ def audit(  # noqa: PLR0913  (options)
         person: who acted: a name of the root, a user, or digits of a key id; empty: anyone.
         now: the time of the report; None: this machine's clock.
         identities: files, or descriptors as ``fd:N``, that open sealed bundles: the report then
-            names what is inside; default: ``AIRGAP_IDENTITY``.
+            names what is inside. ``AIRGAP_IDENTITY`` does not stand for them.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
@@ -90,7 +90,7 @@ def audit(  # noqa: PLR0913  (options)
         fingerprints,
         wanted,
         None if evidence is None else Path(evidence),
-        choose_identities(identities),
+        tuple(os.fspath(one) for one in identities),
     )
     shown = Connector(connector.credentials, connector.transfer, make_progress(progress))
     return cast("results.AuditDict", run_audit(request, shown).report)

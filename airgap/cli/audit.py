@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import OutputPath, Result, identity_option, location_options, reports
+from airgap.cli.output import OutputPath, Result, location_options, reports
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -78,7 +78,15 @@ if TYPE_CHECKING:
     help="The time of the report; default: this machine's clock. The same inputs and the same time"
     " give the same report.",
 )
-@identity_option
+@click.option(
+    "--identity",
+    "identities",
+    metavar="FILE",
+    multiple=True,
+    allow_from_autoenv=False,
+    help="Look into sealed bundles with the identity in FILE, or in an open descriptor, fd:N;"
+    " repeat it. No variable and no config file stands for it: the report names what is inside.",
+)
 @reports
 @location_options
 def command(  # noqa: PLR0913  (one argument per option)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import airgap
 from airgap.flow.ledger.record import EventRecord, record_event
 from airgap.format.root import RoleKeys
 from airgap.format.site_rules import Recipient, SiteRules, TimestampAuthority
@@ -344,6 +345,23 @@ def test_of_a_sealed_bundle_it_says_what_was_not_looked_into(
     assert sealed.audit(machines, sealed.depot, "--identity", tmp_path / "stranger.identity") == (
         report
     )
+
+
+def test_what_a_machine_sets_for_its_imports_opens_nothing(
+    machines: Machines, sealed: SealedDepot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'identity = "{sealed.identity}"\n')
+    monkeypatch.setenv("AIRGAP_CONFIG", str(config))
+    monkeypatch.setenv("AIRGAP_IDENTITY", str(sealed.identity))
+    monkeypatch.setenv("AIRGAP_AUDIT_IDENTITIES", str(sealed.identity))
+    words = ("-o", tmp_path / "r.html", "--json")
+    report = machines.run(sealed.side, "audit", sealed.depot, *words).json
+    with sealed.side.here():
+        again = airgap.audit(tmp_path / "again.html", [sealed.depot])
+    assert report["moved"][0]["sealed"]["opened"] is False
+    assert again["moved"] == report["moved"]
+    assert machines.run(sealed.side, "list", sealed.depot, "--json").json["bundles"][0]["items"]
 
 
 def test_an_auditor_with_an_identity_sees_what_is_inside(
