@@ -217,6 +217,20 @@ def test_a_rejection_counts_in_whatever_copy_it_lies(
     refused = [one for one in report["exceptions"] if one["kind"] == "not-admitted"]
     (about,) = (one for one in refused if one["bundle"] == site.bundles["v1"])
     assert "rule 9" in about["statement"]
+    (both,) = (one for one in report["exceptions"] if one["kind"] == "copies-differ")
+    cited = {one["number"]: one for one in report["evidence"]}
+    files = [cited[number]["file"] for number in both["evidence"]]
+    folders = (f"bundles/{both['bundle']}/", f"copies/2/{both['bundle']}/")
+    assert len(files) == 2 * len({Path(file).name for file in files})
+    for first, second in zip(files[::2], files[1::2], strict=True):
+        copies = [folder + Path(first).name for folder in folders]
+        assert [first, second] == copies
+        assert len({(tmp_path / "evidence" / file).read_bytes() for file in copies}) == 2
+    row = next(one for one in report["rules"]["bundles"] if one["bundle"] == both["bundle"])
+    decisions = [one["decision"] for one in row["signatures"] if one["role"] == "approver"]
+    assert sorted(filter(None, decisions)) == ["accept", "reject"]
+    shown = [one["key"] for one in row["signatures"] if one["role"] == "builder"]
+    assert len(shown) == len(set(shown))  # what is the same in both is shown once
     done = subprocess.run(
         ["/bin/sh", "check.sh"],
         cwd=tmp_path / "evidence",

@@ -1,12 +1,14 @@
 """The files of an evidence folder: written as they are found, and digested (format §38.4)."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
 from airgap.disk.os_errors import translate_errors
 from airgap.format import envelope as dsse
+from airgap.format import layout
 from airgap.format.envelope import Envelope
 from airgap.format.root import Key
 from airgap.signing.public_keys import to_pem
@@ -47,6 +49,39 @@ class EvidenceFiles:
         with translate_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+
+    def add_bundle(self, bundle: str, files: Mapping[str, bytes]) -> str:
+        """Write what lies in a bundle's folder; return where.
+
+        A further copy of the bundle, of which a file has other bytes than one of that name has
+        here, gets a folder of its own.
+        """
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        copies = (f"copies/{number}/{bundle}" for number in count(2))
+        folder = next(
+            folder
+            for folder in chain([f"{layout.BUNDLES}/{bundle}"], copies)
+            if all(
+                self.digests.get(f"{folder}/{name}", digest) == digest
+                for name, digest in digests.items()
+            )
+        )
+        self.add_all(folder, sorted(files.items()))
+        return folder
+
+    def list_differing(self, first: str, other: str) -> list[str]:
+        """Return the files in two folders, both of each, that have one name and other bytes."""
+        pairs = (
+            (f"{first}/{name.removeprefix(f'{other}/')}", name)
+            for name in sorted(self.digests)
+            if name.startswith(f"{other}/")
+        )
+        return [
+            name
+            for pair in pairs
+            if self.digests.get(pair[0], self.digests[pair[1]]) != self.digests[pair[1]]
+            for name in pair
+        ]
 
     def add_key(self, key: Key) -> str:
         """Write a public key; return its file."""

@@ -27,6 +27,7 @@ KINDS: Final[Mapping[str, str]] = {
     "receipt-not-verified": "Receipts that could not be verified",
     "not-admitted": "Bundles that today's root refuses",
     "unreadable": "Bundles that could not be read",
+    "copies-differ": "Bundles of which two copies have different files of one name",
     "key-revoked": "Bundles admitted by a key that was revoked later",
     "bundle-revoked": "Bundles that were imported and revoked later",
     "unsigned": "Archives imported without signatures (--insecure-allow-unsigned)",
@@ -353,6 +354,11 @@ def _find_of_carried(material: AuditMaterial, movement: Movement) -> Iterator[Au
         if result == "no":
             statement = f"rule {number} of admission is broken by today's root: {reason}"
             yield AuditException("not-admitted", statement, bundle=movement.bundle, files=manifest)
+    if carried.differing:
+        statement = "copies of it have other bytes under one name; the evidence has all of them."
+        yield AuditException(
+            "copies-differ", statement, bundle=movement.bundle, files=carried.differing
+        )
     if carried.stamps_unchecked:
         yield AuditException(
             "stamp-not-checked", carried.stamps_unchecked, bundle=movement.bundle, files=manifest

@@ -195,6 +195,10 @@ class AuditedBundle:
     stamps_unchecked: str
     """Why no stamp could be checked; empty: all were."""
     attachments: Sequence[str]
+    folders: tuple[str, ...] = ()
+    """Where its files lie in the evidence; before it, where those of the index around it do."""
+    differing: tuple[str, ...] = ()
+    """Files in the evidence that have other bytes in another copy of it, each after its twin."""
     index: str = ""
     """Of a bundle that was sealed, and opened: the bundle id of its index."""
 

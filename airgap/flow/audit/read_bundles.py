@@ -113,8 +113,9 @@ class BundleReading:
         candidate = BundleToSign(reader, opened.bundle, manifest, opened.raw, evidence)
         stamped = open_stamped_bundle(candidate, connector)
         self.roots += read_travelling(reader)
-        self._write(opened, stamped)
-        stamps, unchecked = self._judge_stamps(stamped)
+        files = {layout.MANIFEST: opened.raw, **stamped.signed, **stamped.attached}
+        folder = self._files.add_bundle(opened.bundle, files)
+        stamps, unchecked = self._judge_stamps(stamped, folder)
         volumes = read_labels(reader.packs, opened.bundle, len(manifest.packs))
         return AuditedBundle(
             bundle=opened.bundle,
@@ -136,19 +137,49 @@ class BundleReading:
             recipients=manifest.sealed.recipients if manifest.sealed else None,
             completes=manifest.completes.hex() if manifest.completes else "",
             rules=_judge_rules(opened.raw, evidence, self._root, self._now, manifest),
-            signatures=tuple(self._judge_signatures(opened, stamped, stamps)),
+            signatures=tuple(self._judge_signatures(opened, stamped, stamps, folder)),
             stamps=stamps,
             stamps_unchecked=unchecked,
             attachments=tuple(sorted(stamped.attached)),
+            folders=(folder,),
         )
 
-    def _write(self, opened: Unverified, stamped: StampedBundle) -> None:
-        self._files.add(layout.manifest_name(opened.bundle), opened.raw)
-        folder = f"{layout.BUNDLES}/{opened.bundle}"
-        self._files.add_all(folder, sorted(stamped.signed.items()))
-        self._files.add_all(folder, sorted(stamped.attached.items()))
+    def join_copy(self, first: AuditedBundle, other: AuditedBundle) -> AuditedBundle:
+        """Add what another location alone has beside a bundle; a rejection in any of them counts.
 
-    def _judge_stamps(self, stamped: StampedBundle) -> tuple[tuple[AuditedStamp, ...], str]:
+        Who can write into one location can take a signature away, or put another one in its place.
+        """
+        shown = {*map(self._digest, first.signatures), *map(self._digest, first.stamps)}
+        added = (one for one in other.signatures if self._digest(one) not in shown)
+        signatures = (*first.signatures, *added)
+        beside = {_base(one.file) for one in signatures if one.command and not one.is_kept}
+        differing = [
+            name
+            for here, there in zip(first.folders, other.folders, strict=False)
+            for name in self._files.list_differing(here, there)
+        ]
+        rules = dict(first.rules)
+        for one in other.signatures:
+            if one.decision == "reject" and not one.problem and rules[9][0] == "yes":
+                rules[9] = "no", f"{one.role} {one.key_id} rejects it in {other.source}"
+        return replace(
+            first,
+            rules=rules,
+            signatures=tuple(s for s in signatures if not s.is_kept or _base(s.file) not in beside),
+            stamps=(*first.stamps, *(s for s in other.stamps if self._digest(s) not in shown)),
+            attachments=tuple(sorted({*first.attachments, *other.attachments})),
+            differing=(*first.differing, *(one for one in differing if one not in first.differing)),
+        )
+
+    def _digest(self, proof: AuditedSignature | AuditedStamp) -> tuple[str | bool | None, ...]:
+        """Return what a signature or stamp is, whatever folder of the evidence it lies in."""
+        digests = self._files.digests
+        is_kept = isinstance(proof, AuditedSignature) and proof.is_kept
+        return _base(proof.file), digests.get(proof.file), digests.get(proof.over), is_kept
+
+    def _judge_stamps(
+        self, stamped: StampedBundle, folder: str
+    ) -> tuple[tuple[AuditedStamp, ...], str]:
         """Return the stamps; or why they could not be judged."""
         if not any(one.chain for one in stamped.find_stamped()):
             return (), ""
@@ -156,15 +187,17 @@ class BundleReading:
             chains, _ = judge_stamps(stamped, self._root.value, self._now)
         except AirgapError as error:
             return (), error.message
-        folder = f"{layout.BUNDLES}/{stamped.bundle}/"
-        return tuple(describe_chains(chains, folder, self._now)), ""
+        return tuple(describe_chains(chains, f"{folder}/", self._now)), ""
 
     def _judge_signatures(
-        self, opened: Unverified, stamped: StampedBundle, stamps: Sequence[AuditedStamp]
+        self,
+        opened: Unverified,
+        stamped: StampedBundle,
+        stamps: Sequence[AuditedStamp],
+        folder: str,
     ) -> Iterator[AuditedSignature]:
         """Yield the signatures beside a bundle, and those that its import counted and that lack."""
         root, proven = self._root.value, {one.over: one.proven for one in stamps if one.proven}
-        folder = f"{layout.BUNDLES}/{opened.bundle}"
         beside = SignedFiles(opened.bundle, opened.raw, folder, stamped.signed)
         signatures = list(beside.judge(root, proven, self._files))
         yield from signatures
@@ -184,29 +217,8 @@ def read_bundles(
     for location in locations:
         for bundle in reading.read(location, connector):
             first = found.get(bundle.bundle)
-            found[bundle.bundle] = bundle if first is None else _join_copy(first, bundle)
+            found[bundle.bundle] = bundle if first is None else reading.join_copy(first, bundle)
     return list(found.values())
-
-
-def _join_copy(first: AuditedBundle, other: AuditedBundle) -> AuditedBundle:
-    """Add what lies beside a bundle in another location only; a rejection in any of them counts.
-
-    Who can write into one location can take a signature away, or put an older one in its place.
-    """
-    files = {s.file for s in first.signatures} | {s.file for s in first.stamps}
-    signatures = (*first.signatures, *(s for s in other.signatures if s.file not in files))
-    beside = {_base(s.file) for s in signatures if s.command and not s.is_kept}
-    rules = dict(first.rules)
-    for one in other.signatures:
-        if one.decision == "reject" and not one.problem and rules[9][0] == "yes":
-            rules[9] = "no", f"{one.role} {one.key_id} rejects it in {other.source}"
-    return replace(
-        first,
-        rules=rules,
-        signatures=tuple(s for s in signatures if not s.is_kept or _base(s.file) not in beside),
-        stamps=(*first.stamps, *(s for s in other.stamps if s.file not in files)),
-        attachments=tuple(sorted({*first.attachments, *other.attachments})),
-    )
 
 
 def _find_lost(
@@ -245,6 +257,7 @@ def _join_inner(outer: AuditedBundle, inner: AuditedBundle) -> AuditedBundle:
         stamps=(*outer.stamps, *inner.stamps),
         stamps_unchecked=outer.stamps_unchecked or inner.stamps_unchecked,
         attachments=tuple(sorted({*outer.attachments, *inner.attachments})),
+        folders=(*outer.folders, *inner.folders),
     )
 
 

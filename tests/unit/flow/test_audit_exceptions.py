@@ -152,6 +152,7 @@ CASES: Final[dict[str, dict[str, Any]]] = {
         "bundles": [make_bundle(rules={5: ("no", "The bundle expired.")})],
     },
     "unreadable": {"unreadable": [("depot, bundle 2", "It is damaged.")]},
+    "copies-differ": {"bundles": [make_bundle(differing=("bundles/b/x", "copies/2/b/x"))]},
     "key-revoked": {"roots": make_roots(**REVOKED)},
     "bundle-revoked": {"roots": make_roots(revoked_bundles=(BUNDLE,))},
     "unsigned": {"ledgers": imported(make_entry(3, "unsigned", bundle=b"u" * 32, channel=None))},
