@@ -61,10 +61,12 @@ def text(value: str) -> bytes:
     return b"X" + struct.pack("<I", len(raw)) + raw
 
 
-def zipped(members: dict[str, bytes], packing: int = zipfile.ZIP_STORED) -> bytes:
+def zipped(
+    members: dict[str, bytes], packing: int = zipfile.ZIP_STORED, level: int | None = None
+) -> bytes:
     """Return a zip."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", packing) as archive:
+    with zipfile.ZipFile(stream, "w", packing, compresslevel=level) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
     return stream.getvalue()

@@ -236,7 +236,7 @@ def _zips() -> Iterator[tuple[str, bytes]]:
     yield "gap.zip", _zip_with_a_gap(good)
     yield "zip64.zip", _zip_with_zip64(good)
     yield "descriptor.zip", _set_flag(good, 0x8)
-    yield "bomb.zip", zipped({"a.txt": bytes(270_000_000)}, zipfile.ZIP_DEFLATED)
+    yield "bomb.zip", zipped({"a.txt": bytes(270_000_000)}, zipfile.ZIP_DEFLATED, 1)
     yield "twice.zip", zipped({"A.txt": b"a", "a.txt": b"b"})
     yield "with-code.pt", torch_archive({"evil.pkl": SYSTEM})
     yield "two-pickles.pt", zipped({"a/data.pkl": b"\x80\x02}.", "b/data.pkl": SYSTEM})
