@@ -13,6 +13,7 @@ from airgap.errors import CorruptError, MissingError, PolicyError, UsageError
 from airgap.flow import pipeline
 from airgap.flow.admission import policy as admission
 from airgap.flow.admission.policy import Admission, AdmissionPolicy
+from airgap.flow.archive.carriers import Carriers, find_carriers, list_lacking
 from airgap.flow.archive.clock import refuse_early_clock
 from airgap.flow.archive.evidence import (
     BILL,
@@ -35,7 +36,7 @@ from airgap.flow.bundle.reports import examine_attachments
 from airgap.flow.bundle.unseal import check_recipients, unseal
 from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
 from airgap.flow.depot.copy_bundle import copy_opened
-from airgap.flow.depot.open_depot import StoredBundle, open_depot, read_bundles
+from airgap.flow.depot.open_depot import open_depot
 from airgap.flow.importing.verify import verify_content
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import (
@@ -59,7 +60,7 @@ from airgap.flow.retention.records import (
     place_named,
     read_record_files,
 )
-from airgap.format import archive, limits
+from airgap.format import archive, layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.archive import (
     ArchivedTerms,
@@ -123,6 +124,7 @@ class _Sound:
     """But for its evidence."""
     bases: ChunkSources
     """The chunks that it does not carry."""
+    manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class _Work:
     """Those that were there at the beginning."""
     others: Mapping[str, Sequence[str]]
     """If the source is an archive, too: the files of its records, by bundle id."""
-    bases: set[str]
+    carriers: Carriers
     """The bundles that the archive keeps, and that others may build on; grows."""
 
     @property
@@ -173,10 +175,11 @@ def add_bundles(request: AddRequest, connector: Connector) -> list[AddedBundle]:
         records, standings = read_standings(depot)
         records.require_intact(depot.location)
         refuse_early_clock(records, policy.root.value, policy.now)
-        bases = {one.bundle for one in standings.values() if one.is_kept and one.own_end}
         others = _list_other_records(request, connector)
-        work = _Work(request, connector, depot, chosen, policy, given, records, others, bases)
-        bundles = _list_bundles(work)
+        bundles, wanted = _list_bundles(request, connector)
+        kept = {one.bundle for one in standings.values() if one.is_kept and one.own_end}
+        carriers = find_carriers(depot, kept, wanted)
+        work = _Work(request, connector, depot, chosen, policy, given, records, others, carriers)
         added = [_add(work, bundle, is_first=bundle == bundles[0]) for bundle in bundles]
         lock_bundles(depot, {one.bundle for one in added})  # also in the run after one that died
         return added
@@ -197,20 +200,24 @@ def _refuse_sources(request: AddRequest) -> None:
         )
 
 
-def _list_bundles(work: _Work) -> list[str]:
+def _list_bundles(request: AddRequest, connector: Connector) -> tuple[list[str], set[bytes]]:
     """Return the ids of the bundles that are meant, the oldest first: others build on those.
+
+    And the digests of the chunks that they do not carry.
 
     Raises:
         MissingError: there is none.
     """
-    request = work.request
     if len(request.sources) > 1:
-        with open_unverified(request.sources[0], work.connector) as opened:
-            return [opened.bundle]
+        with open_unverified(request.sources[0], connector) as opened:
+            return [opened.bundle], list_lacking(opened.manifest)
     source = request.sources[0] if request.sources else request.archive
-    with open_all(source, work.connector) as (_, bundles):
-        ages = [(one.manifest.created_at, one.manifest.sequence, one.bundle) for one in bundles]
-    return [bundle for _, _, bundle in sorted(ages)]
+    ages, wanted = [], set()
+    with open_all(source, connector) as (_, bundles):
+        for one in bundles:
+            ages.append((one.manifest.created_at, one.manifest.sequence, one.bundle))
+            wanted |= list_lacking(one.manifest)
+    return [bundle for _, _, bundle in sorted(ages)], wanted
 
 
 def _add(work: _Work, bundle: str, *, is_first: bool) -> AddedBundle:
@@ -222,7 +229,7 @@ def _add(work: _Work, bundle: str, *, is_first: bool) -> AddedBundle:
         _carry_policies(work)
     _carry_records(work, bundle)
     added = _record(work, bundle, sound)
-    work.bases.add(bundle)
+    work.carriers.add(bundle, sound.manifest)
     return added
 
 
@@ -230,21 +237,21 @@ def _verify(work: _Work, bundle: str) -> _Sound:
     """Verify one bundle, and return its terms. Writes nothing."""
     with _open_source(work, bundle) as opened:
         manifest = opened.manifest.value
-        bases = _find_bases(work, manifest, bundle)
+        bases = _open_bases(work, manifest, bundle)
         _demand_findings(opened)
         escrow = _prove_escrow(work, opened)
         jobs = work.request.jobs or pipeline.default_jobs()
-        sources = ChunkSources([base for _, base in bases])
+        sources = ChunkSources(list(bases.values()))
         based = replace(opened, chunk_sources=sources)
         verify_content(based, jobs=jobs, progress=work.connector.progress)
     terms = ArchivedTerms(
         work.chosen.name,
         compute_end(work.chosen.keep, work.admission.now),
         work.request.policy.sha256,
-        tuple(sorted(base for base, _ in bases)),
+        tuple(sorted(bases)),
         escrow=escrow,
     )
-    return _Sound(terms, sources)
+    return _Sound(terms, sources, manifest)
 
 
 @contextmanager
@@ -276,33 +283,26 @@ def _name_source(work: _Work, bundle: str) -> Location:
     return replace(source, bundle=bundle)
 
 
-def _find_bases(work: _Work, manifest: Manifest, bundle: str) -> list[tuple[str, BaseBundle]]:
-    """Return the kept bundles of the archive that carry the chunks that a bundle lacks.
+def _open_bases(work: _Work, manifest: Manifest, bundle: str) -> dict[str, BaseBundle]:
+    """Return the kept bundles of the archive that carry the chunks that a bundle lacks, by id.
 
     Raises:
         MissingError: not all of them are there.
     """
-    table = manifest.chunks
-    wanted = {table.digest(chunk) for chunk in range(manifest.carried, len(table))}
-    bases: list[tuple[str, BaseBundle]] = []
-    for stored in read_bundles(work.depot) if wanted else ():
-        may_be_base = stored.bundle in work.bases and stored.bundle != bundle
-        if not wanted or not may_be_base or not isinstance(stored, StoredBundle):
-            continue
-        base = manifests.decode(stored.raw)
-        carried = {base.chunks.digest(chunk) for chunk in range(base.carried)}
-        if not wanted.isdisjoint(carried):
-            wanted -= carried
-            location = replace(work.request.archive, bundle=stored.bundle)
-            reopen = partial(_open_reader, location, work.connector)
-            bases.append((stored.bundle, BaseBundle(base, reopen)))
-    if wanted:
-        verb = "is" if len(wanted) == 1 else "are"
+    bundles, missing = work.carriers.find(list_lacking(manifest))
+    if missing:
+        verb = "is" if missing == 1 else "are"
         raise MissingError(
-            f"Bundle {bundle} builds on others, and {count_text(len(wanted), 'chunk')} that it"
+            f"Bundle {bundle} builds on others, and {count_text(missing, 'chunk')} that it"
             f" needs {verb} in no bundle that {work.depot.location} keeps.",
             "Add the bundles that it builds on first, or export it again without --base.",
         )
+    bases: dict[str, BaseBundle] = {}
+    for base in bundles:
+        raw = work.depot.read(layout.manifest_name(base), limits.MANIFEST_BYTES)
+        location = replace(work.request.archive, bundle=base)
+        reopen = partial(_open_reader, location, work.connector)
+        bases[base] = BaseBundle(manifests.decode(raw), reopen)
     return bases
 
 

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 import airgap
+from airgap.carrier.depot import Depot
 from airgap.errors import CorruptError, MissingError, PolicyError, UsageError
+from airgap.flow.archive import carriers
+from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle, read_bundles
 from airgap.flow.retention import records
 from tests.servers import kinds
 from tests.servers.addresses import Address, address_of
 from tests.servers.folder_on_server import FolderOnServer, Server
 from tests.support import sealing, signers, stores, volumes
-from tests.support.archive_site import POLICY, ArchiveSite, clock_at, make_archive_site
+from tests.support.archive_site import POLICY, SAME, ArchiveSite, clock_at, make_archive_site
 from tests.support.refusals import expect_refusal
 from tests.support.sealing import SealedSite
 
@@ -280,3 +283,35 @@ def test_what_is_missing_or_damaged_in_the_evidence_shows(vault: ArchiveSite) ->
     expect_refusal(vault.side, "archive", "show", f"{vault.archive}#ffffffff", error=MissingError)
     expect_refusal(vault.side, "archive", "show", vault.archive, error=UsageError)
     expect_refusal(vault.side, "archive", "list", vault.top / "nothing", error=MissingError)
+
+
+def test_the_manifests_of_an_archive_are_searched_once_for_all_that_is_added(
+    vault: ArchiveSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many bundles build on others, also on those that are added before them."""
+    searched: list[str] = []
+
+    def search(depot: Depot) -> Iterator[StoredBundle | DamagedBundle]:
+        searched.append(depot.location)
+        return read_bundles(depot)
+
+    monkeypatch.setattr(carriers, "read_bundles", search)
+    kept = vault.export("v0", {"same.bin": SAME})
+    base = vault.add_whole(kept, vault.archive)
+    source = vault.top / "source"
+    for number, content in enumerate((b"one", b"two"), 1):
+        files = {"same.bin": SAME, "new.bin": content * 9_000}
+        depot = vault.export(f"v{number}", files, "--base", kept)
+        assert vault.side.run("copy", depot, source).code == 0
+    third = vault.export(
+        "v3", {"new.bin": b"two" * 9_000}, "--base", vault.top / "depot-v2", "--base", kept
+    )
+    assert vault.side.run("copy", third, source).code == 0
+
+    ran = vault.add(source, vault.archive)
+
+    assert ran.code == 0, ran.err
+    assert searched == [str(vault.archive)]
+    added = [one["bundle"] for one in ran.json["bundles"]]
+    bases = sorted(tuple(vault.read_record(path)["bases"]) for path in vault.list_records())
+    assert bases == sorted([(), (base,), (base,), (added[1],)])
