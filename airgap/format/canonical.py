@@ -1,14 +1,14 @@
 """Canonical msgpack (format §2.1): one value, one encoding."""
 
 from collections.abc import Iterable, Sized
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 import msgpack
 
 from airgap.errors import CorruptError
 from airgap.format import limits
 
-__all__ = ["decode", "encode"]
+__all__ = ["Records", "decode", "encode"]
 
 T = TypeVar("T", bound=Sized)
 
@@ -17,8 +17,20 @@ _PLAIN: Final = frozenset({str, bytes, int, bool, type(None)})
 _TEXT: Final = frozenset({str})
 
 
+class Records(NamedTuple):
+    """An array of maps of plain values, which who made them wrote in the order of their keys.
+
+    They are encoded without a look at each: a manifest has a hundred thousand entries.
+    """
+
+    maps: list[dict[str, Any]]
+
+
+_ARRAYS: Final = frozenset({list, tuple, Records})
+
+
 def encode(value: Any) -> bytes:  # noqa: ANN401  (any tree of plain values)
-    """Encode a tree of maps, arrays, strings, bytes, integers, booleans and nil.
+    """Encode a tree of maps, arrays, ``Records``, strings, bytes, integers, booleans and nil.
 
     Raises:
         TypeError: the tree has anything else, such as a float, a negative integer or a key that is
@@ -100,15 +112,22 @@ def _pack(value: Any, packer: msgpack.Packer, depth: int) -> None:  # noqa: ANN4
         for key in keys:
             packer.pack(key)
             _pack(value[key], packer, depth - 1)
-    elif kind in (list, tuple):
-        packer.pack_array_header(len(value))
-        for element in value:
-            _pack(element, packer, depth - 1)
+    elif kind in _ARRAYS:
+        _pack_array(value, packer, depth)
     elif kind in _PLAIN:
         _check_integers((value,))
         packer.pack(value)
     else:
         raise TypeError(f"a {kind.__name__} is not allowed")
+
+
+def _pack_array(value: Any, packer: msgpack.Packer, depth: int) -> None:  # noqa: ANN401
+    if type(value) is Records:
+        packer.pack(value.maps)
+        return
+    packer.pack_array_header(len(value))
+    for element in value:
+        _pack(element, packer, depth - 1)
 
 
 def _check_integers(values: Iterable[Any]) -> None:

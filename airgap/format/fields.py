@@ -25,6 +25,7 @@ U32Column: TypeAlias = "array[int]"
 
 HASH: Final = "sha256"
 DIGEST_BYTES: Final = 32
+_U32: Final = struct.Struct(">I")
 
 
 class Fields:
@@ -152,4 +153,6 @@ def decode_u32(column: bytes) -> U32Column:
 
 def encode_u32(values: Sequence[int]) -> bytes:
     """Encode a u32 column (format §2.2)."""
+    if len(values) == 1:  # as most files have
+        return _U32.pack(values[0])
     return struct.pack(f">{len(values)}I", *values)

@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from airgap.errors import CorruptError
 from airgap.format import canonical, limits, names
+from airgap.format.canonical import Records
 from airgap.format.fields import HASH, Fields, encode_u32
 from airgap.format.kinds import Kind, KindRules, find_rules
 
@@ -85,12 +87,12 @@ class Item:
     @property
     def files(self) -> tuple[File, ...]:
         """The regular files among the entries."""
-        return tuple(entry for entry in self.entries if isinstance(entry, File))
+        return tuple([entry for entry in self.entries if isinstance(entry, File)])
 
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        return sum([entry.size for entry in self.entries if isinstance(entry, File)])
 
     def __str__(self) -> str:
         """Name kind and tag, as people are told."""
@@ -109,7 +111,7 @@ def make_item(kind: Kind, name: str, version: str, entries: Sequence[Entry]) -> 
 
 def draft_item(kind: Kind, name: str, version: str, entries: Sequence[Entry]) -> Item:
     """Do so without a digest, which takes the longest: its place is filled with zeros."""
-    item = Item(kind, name, version, tuple(sorted(entries, key=_path_bytes)), bytes(32))
+    item = Item(kind, name, version, tuple(sorted(entries, key=_PATH)), bytes(32))
     check_item(item)
     return item
 
@@ -117,7 +119,7 @@ def draft_item(kind: Kind, name: str, version: str, entries: Sequence[Entry]) ->
 def item_digest(kind: str, name: str, version: str, entries: Sequence[Entry]) -> bytes:
     """Compute the digest of an item (format §3.2)."""
     document = {
-        "entries": [entry_identity(entry) for entry in entries],
+        "entries": Records([entry_identity(entry) for entry in entries]),
         "hash": HASH,
         "kind": kind,
         "name": name,
@@ -135,13 +137,12 @@ def check_item(item: Item) -> None:
     problem = tag_problem(item.kind, item.name, item.version)
     if problem:
         raise CorruptError(f"The {item.kind} {item.tag!r} {problem}.", "Build it under a new tag.")
-    previous = b""
+    previous = ""
     links = frozenset(names.fold(entry.path) for entry in item.entries if isinstance(entry, Link))
     for entry in item.entries:
-        path = entry.path.encode(errors="surrogatepass")
-        if path <= previous:
+        if entry.path <= previous:  # by code point, which is the order of UTF-8 bytes
             raise CorruptError(f"The entries of {item} are not sorted at {entry.path!r}.", _AGAIN)
-        previous = path
+        previous = entry.path
         problem = names.path_problem(entry.path)
         hint = item.rules.path_hint(entry.path) if problem else _PUT_FILE
         if problem is None and isinstance(entry, Link):
@@ -163,7 +164,7 @@ def item_to_map(item: Item) -> dict[str, Any]:
     """Make the map of format §3.2."""
     return {
         "digest": item.digest,
-        "entries": [_entry_to_map(entry) for entry in item.entries],
+        "entries": Records([_entry_to_map(entry) for entry in item.entries]),
         "kind": item.kind,
         "name": item.name,
         "version": item.version,
@@ -212,15 +213,12 @@ def item_from_map(value: Any, read_chunks: ReadChunks) -> Item:  # noqa: ANN401
 
 
 _PUT_FILE = "Put the file there in place of the link, and build again."
+_PATH = attrgetter("path")
 _AGAIN = "Ask the sender to export it again."
 _ITEM_KEYS = frozenset({"digest", "entries", "kind", "name", "version"})
 _FILE_KEYS = frozenset({"chunks", "digest", "executable", "path", "size", "type"})
 _LINK_KEYS = frozenset({"path", "target", "type"})
 _FOLDER_KEYS = frozenset({"path", "type"})
-
-
-def _path_bytes(entry: Entry) -> bytes:
-    return entry.path.encode(errors="surrogatepass")
 
 
 def entry_identity(entry: Entry) -> dict[str, Any]:
@@ -241,7 +239,7 @@ def entry_identity(entry: Entry) -> dict[str, Any]:
 def _entry_to_map(entry: Entry) -> dict[str, Any]:
     value = entry_identity(entry)
     if isinstance(entry, File):
-        value = {"chunks": encode_u32(entry.chunks), **value}
+        return {"chunks": encode_u32(entry.chunks), **value}
     return value
 
 

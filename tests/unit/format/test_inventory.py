@@ -26,7 +26,8 @@ ENTRIES: Sequence[Entry] = (FILE, Link("a", "b.bin"), Folder("c/d"))
 
 def as_map(**fields: object) -> dict[str, Any]:
     """A good item's map, but for these fields."""
-    return {**item_to_map(make_item("model", "m", "v1", ENTRIES)), **fields}
+    raw = canonical.encode(item_to_map(make_item("model", "m", "v1", ENTRIES)))
+    return {**canonical.decode(raw, limit=len(raw), what="item"), **fields}
 
 
 def with_entry(**fields: object) -> dict[str, Any]:

@@ -206,3 +206,19 @@ def test_a_target_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "fold", fold)
     assert names.target_problem("d/here", "\u00e4/" * 340 + "x", frozenset({"d/link"})) is None
     assert sum(map(len, folded)) < 2 * 700
+
+
+PARTS = (
+    *("con", "CON", "com1", "lpt9", "lpt0", "nul.txt", "x.con", "aux", "a", "b.c", "-", "_"),
+    *("", ".", "..", "a.", "b ", "\n", "K", "\u212a", "\u017f", "\u00b9", "\u00e9", "A" * 255),
+)
+
+
+@QUICK
+@given(st.lists(st.sampled_from([*PARTS, "/"]), max_size=8).map("".join))
+def test_a_common_path_is_known_at_a_glance_and_by_no_other_rule(path: str) -> None:
+    """Whether the one pattern knows it, or each part is looked at: the verdict is the same."""
+    at_a_glance = names.path_problem(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(names, "_COMMON_PATH", re.compile(r"(?!)"))
+        assert names.path_problem(path) == at_a_glance
