@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from airgap.errors import CorruptError
 from airgap.format import canonical, limits, names
@@ -30,8 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A regular file: ``size`` in bytes, SHA-256 ``digest``, ``chunks`` as table indexes."""
 
     path: str

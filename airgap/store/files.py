@@ -107,7 +107,7 @@ def check_installed(name: str, version: str) -> None:
 def _move_below(prefix: str, tree: Tree) -> Tree:
     """Return the tree with each path below a folder; targets of links are relative, and stay."""
     return Tree(
-        tuple(replace(file, path=prefix + file.path) for file in tree.files),
+        tuple(file._replace(path=prefix + file.path) for file in tree.files),
         {prefix + path: target for path, target in tree.links.items()},
         tuple(prefix + path for path in tree.empty_folders),
     )

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from airgap.disk.os_errors import translate_errors
@@ -74,10 +73,10 @@ def _find_blob(blobs: Blobs, digest: str, size: int) -> SourceFile:
 
 def _describe(blob: BlobFile, path: str) -> SourceFile:
     with translate_errors(blob.location):
-        file = replace(scan_file(blob.location, path), executable=False)
+        file = scan_file(blob.location, path)._replace(executable=False)
     if blob.offset is None:
         return file
-    return replace(file, size=blob.size, within=(blob.offset, file.size))
+    return file._replace(size=blob.size, within=(blob.offset, file.size))
 
 
 def _write(file: Path, path: str, data: bytes, blobs: Sequence[SourceFile]) -> SourceFile:

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn, Self
+from typing import Final, NamedTuple, NoReturn, Self
 
 from airgap.chunking.sizes import PIECE
 from airgap.chunking.zeros import zeros
@@ -33,8 +33,7 @@ _YOUNG: Final = 60_000_000_000
 """In ns. Linux writes changed pages after 30 seconds, and looks for them every 5."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """A regular file: its path within the item, where it is, and how it looked when scanned."""
 
     path: str
@@ -410,9 +409,8 @@ def _follow_link(path: str, location: Path, allowed: Sequence[Path]) -> SourceFi
 
 
 def _make_source_file(path: str, location: str, status: os.stat_result) -> SourceFile:
-    executable = bool(status.st_mode & stat.S_IXUSR)
     times = status.st_mtime_ns, status.st_ctime_ns
-    return SourceFile(path, location, status.st_size, executable, times)
+    return SourceFile(path, location, status.st_size, bool(status.st_mode & stat.S_IXUSR), times)
 
 
 def _is_same_file(source: SourceFile, status: os.stat_result) -> bool:

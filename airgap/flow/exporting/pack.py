@@ -5,11 +5,11 @@ blocks; others digest files and packs, each from its beginning to its end; one w
 under way is bounded, so memory does not grow with the size of a model.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
+from itertools import count, groupby, islice
 from typing import Final, NamedTuple, NoReturn
 
 from airgap.carrier.port import BundleWriter
@@ -46,6 +46,8 @@ __all__ = ["PackOptions", "PackedItem", "encode_block", "measure_packs", "pack_i
 BLOCK_TARGET: Final = limits.MIB
 _SMALL: Final = 32 * limits.KIB
 """Up to here, hashing takes less time than handing it to another thread."""
+_BATCH: Final = 32
+"""Small files that are handed on together: up to a block."""
 _AHEAD_PER_JOB: Final = 3
 _MOST_AHEAD: Final = 24
 """Chunks, and blocks, that may be under way at a time; each has up to 4 MiB, mostly one."""
@@ -234,6 +236,15 @@ class _ChunkJob(NamedTuple):
         return self.size >= BLOCK_TARGET or self.base is not None
 
 
+class _SmallFiles(NamedTuple):
+    """Small files of a row: each is one chunk, which has been hashed, and has no base."""
+
+    row: int
+    files: list[FileRun]
+    plain: list[bytes]
+    digests: list[bytes]
+
+
 class _Block(NamedTuple):
     """A block, plain or stored; or (with no chunks) the end of a row."""
 
@@ -244,6 +255,9 @@ class _Block(NamedTuple):
     stored: Stored | None = None
     settled: tuple[bytes, ...] = ()
     """The digests of those of its chunks that were not read."""
+
+
+_Job = _ChunkJob | _SmallFiles
 
 
 class _Cutting:
@@ -265,7 +279,7 @@ class _Cutting:
         self._progress = progress
         self._rows = count()
 
-    def cut_all(self, sources: Sequence[Source]) -> Iterator[_ChunkJob]:
+    def cut_all(self, sources: Sequence[Source]) -> Iterator[_Job]:
         """Yield the chunks of all files in the order of format §12, and the end of each row."""
         for source in sources:
             files = [FileRun(file) for file in source.tree.files]
@@ -277,32 +291,63 @@ class _Cutting:
                 self._cut_row(source, [run]) for run in files if is_large(run.source)
             )
 
-    def _cut_row(self, source: Source, files: Sequence[FileRun]) -> Iterator[_ChunkJob]:
+    def _cut_row(self, source: Source, files: Sequence[FileRun]) -> Iterator[_Job]:
         """Cut files whose chunks go into the same packs."""
         row = next(self._rows)
         is_kept = not is_read_again([run.source for run in files])
+        for are_small, group in groupby(files, self._is_read_at_once):
+            if are_small:
+                yield from self._cut_small(row, group, is_kept=is_kept)
+            else:
+                yield from self._cut_larger(source, row, group, is_kept=is_kept)
+        yield _ChunkJob(row, None)
+
+    def _is_read_at_once(self, run: FileRun) -> bool:
+        return run.source.size <= _SMALL and self._unread.find_file(run.source) is None
+
+    def _cut_larger(
+        self, source: Source, row: int, files: Iterable[FileRun], *, is_kept: bool
+    ) -> Iterator[_ChunkJob]:
+        """Cut files of several chunks, and those that need not be read."""
         for run in files:
             cached = self._unread.find_file(run.source)
             if cached:
                 yield from self._cut_cached(row, run, cached)
             elif run.source.size <= SMALLEST:
-                yield from self._cut_small(row, run)
+                yield from self._cut_single(row, run)
             else:
                 digester = self._digesters.begin()
                 yield from self._cut_file(source, row, run, digester)
                 digester.end()
             if not is_kept:
                 run.since = 0
-        yield _ChunkJob(row, None)
 
-    def _cut_small(self, row: int, run: FileRun) -> Iterator[_ChunkJob]:
-        """Read a file that is one chunk, or empty."""
-        file, now = run.source, self._cache.clock()
-        plain = read_whole(file)
-        run.since = now if self._cache.is_usable and is_old(file, now) else 0
-        if plain:
-            yield _make_job(row, run, Piece(plain), {})
-            self._progress.advance(file.size)
+    def _cut_small(
+        self, row: int, files: Iterable[FileRun], *, is_kept: bool
+    ) -> Iterator[_SmallFiles]:
+        """Read and hash files that are one chunk, or empty: a few dozen for each step that follows.
+
+        Such a file takes less time than to hand it to another thread.
+        """
+        is_kept = is_kept and self._cache.is_usable
+        while batch := list(islice(files, _BATCH)):
+            now = self._cache.clock()
+            plain = [read_whole(run.source) for run in batch]
+            if is_kept:
+                for run in batch:
+                    run.since = now if is_old(run.source, now) else 0
+            filled = [run for run in batch if run.source.size]
+            plain = list(filter(None, plain))
+            yield _SmallFiles(row, filled, plain, list(map(digest_chunk, plain)))
+            self._progress.advance(sum(map(len, plain)))
+
+    def _cut_single(self, row: int, run: FileRun) -> Iterator[_ChunkJob]:
+        """Read a file that is one chunk."""
+        now = self._cache.clock()
+        plain = read_whole(run.source)
+        run.since = now if self._cache.is_usable and is_old(run.source, now) else 0
+        yield _make_job(row, run, Piece(plain), {})
+        self._progress.advance(run.source.size)
 
     def _cut_file(
         self, source: Source, row: int, run: FileRun, digester: Digester
@@ -358,17 +403,20 @@ class _Gathering:
         self._parts: list[bytes] = []
         self._settled: tuple[bytes, ...] = ()
 
-    def fits(self, job: _ChunkJob) -> bool:
+    def fits(self, size: int, width: int) -> bool:
         """Tell whether a chunk can join (format §12)."""
-        return self.size + job.size <= BLOCK_TARGET and self.width == job.width
+        return self.size + size <= BLOCK_TARGET and self.width == width
 
-    def add(self, job: _ChunkJob, number: int) -> None:
+    def add(self, number: int, size: int, width: int, plain: bytes) -> None:
         """Add a chunk."""
-        self.width = job.width
-        self.size += job.size
+        self.width = width
+        self.size += size
         self._chunks.append(number)
-        self._parts.append(job.plain)
-        self._settled += job.settled
+        self._parts.append(plain)
+
+    def add_settled(self, digests: tuple[bytes, ...]) -> None:
+        """Note that the chunk added last need not be read."""
+        self._settled += digests
 
     def take(self) -> Iterator[_Block]:
         """Yield the block, if there are chunks, and begin the next one."""
@@ -378,11 +426,14 @@ class _Gathering:
             self._chunks, self._parts, self._settled, self.size = [], [], (), 0
 
 
-def _join_chunks(jobs: Iterator[_ChunkJob], names: ChunkNames) -> Iterator[_Block]:
+def _join_chunks(jobs: Iterator[_Job], names: ChunkNames) -> Iterator[_Block]:
     """Drop chunks that are known, and join small neighbours of a row (format §4.3)."""
     rows: dict[int, _Gathering] = {}
     for job in jobs:
         gathering = rows.get(job.row) or rows.setdefault(job.row, _Gathering(job.row))
+        if isinstance(job, _SmallFiles):
+            yield from _join_small(job, names, gathering)
+            continue
         if job.file is None:
             yield from gathering.take()
             yield _Block(job.row)
@@ -395,22 +446,34 @@ def _join_chunks(jobs: Iterator[_ChunkJob], names: ChunkNames) -> Iterator[_Bloc
             yield from gathering.take()
             yield _Block(job.row, (number,), job.plain, job.width, job.stored, job.settled)
         else:
-            if not gathering.fits(job):
+            if not gathering.fits(job.size, job.width):
                 yield from gathering.take()
-            gathering.add(job, number)
+            gathering.add(number, job.size, job.width, job.plain)
+            gathering.add_settled(job.settled)
 
 
-def _is_hashed(job: _ChunkJob) -> bool:
-    return job.file is None or bool(job.digest)
+def _join_small(job: _SmallFiles, names: ChunkNames, gathering: _Gathering) -> Iterator[_Block]:
+    for run, plain, digest in zip(job.files, job.plain, job.digests, strict=True):
+        size = len(plain)
+        run.widths.append(0)
+        number, is_new = names.add_to(run, digest, size)
+        if is_new:
+            if not gathering.fits(size, 0):
+                yield from gathering.take()
+            gathering.add(number, size, 0, plain)
+
+
+def _is_hashed(job: _Job) -> bool:
+    return isinstance(job, _SmallFiles) or job.file is None or bool(job.digest)
 
 
 def _is_encoded(block: _Block) -> bool:
     return not block.chunks or block.stored is not None or bool(block.settled)
 
 
-def _hash(options: PackOptions, names: ChunkNames, job: _ChunkJob) -> _ChunkJob:
+def _hash(options: PackOptions, names: ChunkNames, job: _Job) -> _Job:
     """Hash a chunk; encode it at once, unless it waits for neighbours or is known already."""
-    if _is_hashed(job):
+    if isinstance(job, _SmallFiles) or _is_hashed(job):
         return job
     digest = digest_chunk(job.plain)
     if job.file and job.expected and digest != job.expected:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate, groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from airgap.chunking import regions
 from airgap.chunking.cutters import plan
@@ -28,8 +28,7 @@ _PROBES: Final = 16
 _PROBE_BYTES: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """Data of a file, between its holes. Offsets are in bytes."""
 
     source: Source
@@ -59,10 +58,11 @@ def list_extents(sources: Sequence[Source]) -> list[Extent]:
     seen: set[tuple[str, tuple[int, int] | None]] = set()
     for source in sources:
         for file in source.tree.files:
-            if (file.location, file.within) in seen:
+            at = file.location, file.within
+            if at in seen:
                 continue
-            seen.add((file.location, file.within))
-            extents += (Extent(source, file, begin, end) for begin, end in _list_data(file))
+            seen.add(at)
+            extents += [Extent(source, file, begin, end) for begin, end in _list_data(file)]
     return extents
 
 
@@ -105,12 +105,12 @@ def measure_limit(extents: Sequence[Extent]) -> int:
 
     Chunks at the ends of an extent may reach into the holes beside it.
     """
-    limit = 0
-    for _, group in groupby(extents, lambda extent: id(extent.file)):
-        below = list(group)
-        most = sum(each.end - each.begin + 2 * LARGEST for each in below)
-        limit += min(below[0].file.size, most)
-    return limit
+    limits: dict[int, int] = {}
+    for extent in extents:
+        file = id(extent.file)
+        most = limits.get(file, 0) + extent.end - extent.begin + 2 * LARGEST
+        limits[file] = min(extent.file.size, most)
+    return sum(limits.values())
 
 
 def take_samples(extents: Sequence[Extent], count: int, *, exact: bool) -> Iterator[Sample]:

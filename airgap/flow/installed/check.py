@@ -195,7 +195,7 @@ def _load_items(
 
 def _drop_chunks(item: Item) -> Item:
     entries = (
-        replace(entry, chunks=()) if isinstance(entry, File) else entry for entry in item.entries
+        entry._replace(chunks=()) if isinstance(entry, File) else entry for entry in item.entries
     )
     return replace(item, entries=tuple(entries))
 

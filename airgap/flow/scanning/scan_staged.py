@@ -5,7 +5,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -236,7 +236,7 @@ def _judge_links(staged: ItemFolder) -> Iterator[tuple[File, Judgment]]:
         if isinstance(link, Link):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), link.target))
             if target in files:
-                file = replace(files[target], path=link.path)
+                file = files[target]._replace(path=link.path)
                 yield file, _judge(item, file, staged.locate(target))
             elif target not in {*_list_folders(item)}:  # it leads to another link
                 judgment = refused("link", "it does not lead to a file or folder of the item")
