@@ -362,7 +362,7 @@ class S3Client:
         headers = {
             "host": self._host,
             "user-agent": "airgap",
-            "x-amz-content-sha256": hash_body(request.body) if request.body else _EMPTY,
+            "x-amz-content-sha256": _hash_request(request),
             **request.headers,
         }
         if keys is not None:
@@ -498,6 +498,14 @@ def _lock_headers(retention: ObjectRetention | None) -> dict[str, str]:
         "x-amz-object-lock-mode": retention.mode,
         "x-amz-object-lock-retain-until-date": format_time(retention.until),
     }
+
+
+def _hash_request(request: _Request) -> str:
+    """Return the SHA-256 of the body, in hexadecimal digits; its checksum is the same number."""
+    checksum = request.headers.get("x-amz-checksum-sha256")
+    if checksum is not None:
+        return base64.b64decode(checksum).hex()
+    return hash_body(request.body) if request.body else _EMPTY
 
 
 def _checksum(data: bytes) -> str:

@@ -1,5 +1,6 @@
 """Uploads in parts: what a server that fails once costs, and how large the parts are."""
 
+import hashlib
 import socket
 import threading
 from collections.abc import Callable
@@ -204,3 +205,25 @@ def test_a_part_is_not_sent_again_after_a_stop() -> None:
     with pytest.raises(InterruptedError):
         client._try(attempt, stopped)
     assert attempts == [1]
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+def test_each_byte_of_an_upload_is_hashed_once(
+    checksums: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashed: list[int] = []
+    sha256 = hashlib.sha256
+
+    def count(data: bytes = b"") -> "hashlib._Hash":
+        hashed.append(len(data))
+        return sha256(data)
+
+    monkeypatch.setattr(hashlib, "sha256", count)
+    with Scripted(Uploads().answer, persistent=True) as scripted:
+        options = S3Options("bucket", endpoint=scripted.url, checksums=checksums)
+        client = S3Client(options, None)
+        client.put_parts("key", [BLOCK] * 9, SIZE)
+        client.close()
+
+    assert sum(size for size in hashed if size >= MIB) == SIZE
