@@ -84,6 +84,7 @@ class StagedItem:
         self.item = item
         self.target = target
         self.folder = staging_folder(target, bundle) / item.kind / item.name / item.version
+        self._top = str(self.folder)
         self._bundle = bundle
         self._modes = StoreModes()
         self._begun = False
@@ -152,9 +153,10 @@ class StagedItem:
 
     def write(self, file: File, offset: int, data: bytes | memoryview) -> None:
         """Write bytes of a file at their offset, from any thread."""
-        self.begin()  # not earlier: a refused import leaves nothing behind
+        if not self._begun:
+            self.begin()  # not earlier: a refused import leaves nothing behind
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(f"{self.folder}/{file.path}", flags, self._mode_of(file))
+        descriptor = os.open(f"{self._top}/{file.path}", flags, self._mode_of(file))
         try:
             if self._modes.is_shared:  # another operator may have to go on with the file
                 set_mode(descriptor, self._mode_of(file))
@@ -188,11 +190,13 @@ class StagedItem:
         """Give files their exact size and mode, and create the links."""
         self.begin()
         for entry in self.item.entries:
-            path = self.folder / entry.path
+            if isinstance(entry, Folder) or entry.path in self._finished:
+                continue
             if isinstance(entry, Link):
+                path = self.folder / entry.path
                 path.unlink(missing_ok=True)
                 self._make_link(path, entry)
-            elif isinstance(entry, File) and entry.path not in self._finished:
+            else:
                 self._finish_file(entry)
 
     def _make_link(self, path: Path, link: Link) -> None:

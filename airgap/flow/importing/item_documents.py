@@ -6,7 +6,7 @@ its digest before it is used, as an import does it.
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from airgap.bom.documents import DOCUMENTS_BYTES, Document, list_documents
 from airgap.bom.facts import Facts, FactsBuilder
@@ -171,7 +171,7 @@ def _read_packs(  # noqa: PLR0913, PLR0917  (called once)
         whole=base.read_whole,
     )
     wanted = WantedPacks(reader.packs, manifest, _find_packs(manifest, uses))
-    for chunk, data in plain_chunks(wanted, work, jobs, progress):
+    for chunk, data in chain.from_iterable(plain_chunks(wanted, work, jobs, progress)):
         _feed(collector, uses.get(chunk, ()), data)
     if work.failed:
         count = len(manifest.packs)

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from functools import partial
+from dataclasses import dataclass
+from typing import Final
 
 from airgap.codec.buffer import Buffer
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.chunks.missing_chunks import MissingChunks
 from airgap.flow.importing.targets import FileDigests, Targets
-from airgap.flow.importing.unpack import ChunkConsumer, WantedPacks, plain_chunks
+from airgap.flow.importing.unpack import ChunkConsumer, Pieces, WantedPacks, plain_chunks
 from airgap.flow.media.resume import VolumeResume
 from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers, serial_executor
 from airgap.flow.progress import Progress
@@ -17,6 +18,9 @@ from airgap.format.manifest import Manifest
 from airgap.store.staging import StagedItem
 
 __all__ = ["stage_packs"]
+
+_SMALL_BYTES: Final = 64 * 1024
+"""To create the file of such a chunk takes longer than to write it."""
 
 
 def stage_packs(
@@ -38,15 +42,16 @@ def stage_packs(
     missing = [at for at in range(len(manifest.chunks)) if at in targets and at not in verified]
     base = MissingChunks(manifest, opened.chunk_sources)
     base.refuse(base.find(missing))
+    writer = _Writer(staged, targets)
 
-    def write(chunk: int, data: Buffer) -> None:
-        for item, file, _, offset in targets[chunk]:
-            staged[item].write(file, offset, data)
+    def take(pieces: Pieces) -> None:
+        writer.write_small(pieces)
+        digests.feed(targets, pieces)
 
     with run_workers(jobs) as pool:
         needed = (chunk for chunk in missing if chunk >= manifest.carried)
         for _ in map_in_order(
-            pool, lambda chunk: write(chunk, base.read(chunk)), needed, limit_ahead(jobs)
+            pool, lambda chunk: writer.write(chunk, base.read(chunk)), needed, limit_ahead(jobs)
         ):
             pass
     packs = WantedPacks(resume.source, manifest, _find_packs(manifest, missing))
@@ -54,14 +59,14 @@ def stage_packs(
         work = ChunkConsumer(
             "importing",
             wanted=targets.__contains__,
-            covered=partial(digests.covers, targets),
-            write=write,
+            covered=digests.covers,
+            write=writer.write_large,
             after=digester.submit,
             base=base.read,
             whole=base.read_whole,
         )
-        for chunk, data in plain_chunks(packs, work, jobs, progress):
-            digester.submit(digests.feed, targets, chunk, data)
+        for pieces in plain_chunks(packs, work, jobs, progress):
+            digester.submit(take, pieces)
     if work.failed:
         raise resume.suspend(work.failed, len(packs.indexes), progress)
     with resume.forget_on_error():
@@ -69,6 +74,30 @@ def stage_packs(
             staged_item.finish()
         digests.read_back(staged)
         digests.refuse_wrong()
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes chunks everywhere they go: large ones from any thread, small ones from one.
+
+    Several threads that make files in one folder would wait for its lock.
+    """
+
+    staged: Sequence[StagedItem]
+    targets: Targets
+
+    def write(self, chunk: int, data: Buffer) -> None:
+        for item, file, _, offset in self.targets[chunk]:
+            self.staged[item].write(file, offset, data)
+
+    def write_large(self, chunk: int, data: Buffer) -> None:
+        if len(data) > _SMALL_BYTES:
+            self.write(chunk, data)
+
+    def write_small(self, pieces: Pieces) -> None:
+        for chunk, data in pieces:
+            if len(data) <= _SMALL_BYTES:
+                self.write(chunk, data)
 
 
 def _find_packs(manifest: Manifest, chunks: Sequence[int]) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import le
 from typing import Final
@@ -85,28 +85,44 @@ class FileDigests:
         self._done: dict[tuple[int, str], bytes] = {}
         self._fed = bytearray(len(manifest.chunks))
         """Which chunks came by: one that is a whole file says all about it."""
-        self._on_the_way = {
-            (number, file.path)
-            for number, item in enumerate(items)
-            for file in item.files
-            if len(file.chunks) > 1
-            and file.chunks[-1] < manifest.carried
-            and all(map(le, file.chunks, file.chunks[1:]))
-        }
+        self._is_part = bytearray(len(manifest.chunks))
+        """Which chunks are parts of a file of several: most are not, where files are small."""
+        self._covered = bytearray(len(manifest.chunks))
+        """Of which chunks the digests of files say all."""
+        self._find_covered()
 
-    def covers(self, targets: Targets, chunk: int) -> bool:
+    def _find_covered(self) -> None:
+        """Find the chunks of which every file is digested on the way."""
+        alone: list[File] = []
+        for file in (file for item in self._items for file in item.files):
+            is_part = len(file.chunks) > 1
+            if not (is_part and self._is_in_order(file)):
+                alone.append(file)
+            for chunk in file.chunks if is_part else ():
+                self._is_part[chunk] = self._covered[chunk] = True
+        for file in alone:
+            for chunk in file.chunks:
+                self._covered[chunk] = False
+
+    def _is_in_order(self, file: File) -> bool:
+        chunks = file.chunks
+        return chunks[-1] < self._manifest.carried and all(map(le, chunks, chunks[1:]))
+
+    def covers(self, chunk: int) -> bool:
         """Tell whether the digests of files say all that the chunk's own would (format §11).
 
         They do if all these files are digested on the way: ``verify`` does not read the others.
         """
-        below = list(targets[chunk])
-        return bool(below) and all(
-            (item, file.path) in self._on_the_way for item, file, _, _ in below
-        )
+        return bool(self._covered[chunk])
 
-    def feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
-        """Take a chunk for every file whose next chunk it is."""
-        self._fed[chunk] = True
+    def feed(self, targets: Targets, pieces: Iterable[tuple[int, Buffer]]) -> None:
+        """Take chunks, each for every file whose next chunk it is."""
+        for chunk, data in pieces:
+            self._fed[chunk] = True
+            if self._is_part[chunk]:
+                self._feed(targets, chunk, data)
+
+    def _feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
         for item, file, position, _ in targets[chunk]:
             if len(file.chunks) == 1:
                 continue

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, pairwise
 from queue import SimpleQueue
 from typing import Final, Self
 
@@ -22,7 +22,10 @@ from airgap.format import layout
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
 from airgap.printable import count_text
 
-__all__ = ["ChunkConsumer", "WantedPacks", "plain_chunks"]
+__all__ = ["ChunkConsumer", "Pieces", "WantedPacks", "plain_chunks"]
+
+Pieces = Sequence[tuple[int, Buffer]]
+"""Chunks of one block, in order: the index and the plain bytes of each."""
 
 PACKS_AT_WORK: Final = 2
 
@@ -38,9 +41,9 @@ class ChunkConsumer:
     covered: Callable[[int], bool]
     """Whether the digests of files say all that the chunk's own would (format §11)."""
     write: Callable[[int, Buffer], None] | None
-    """Takes the plain bytes of a chunk before it is yielded; None: they are not kept."""
+    """Takes the plain bytes of a chunk before its block is yielded; None: they are not kept."""
     after: Callable[[Callable[[], None]], None]
-    """Calls back when all chunks that were yielded are processed: their pack leaves memory."""
+    """Calls back when all blocks that were yielded are processed: their pack leaves memory."""
     base: Callable[[int], bytes]
     """Returns the bytes of a needed chunk, for differences (format §5.4)."""
     whole: Callable[[int], bytes | None]
@@ -62,8 +65,8 @@ class WantedPacks:
 
 def plain_chunks(
     wanted: WantedPacks, work: ChunkConsumer, jobs: int, progress: Progress
-) -> Iterator[tuple[int, Buffer]]:
-    """Yield index and plain bytes of every wanted chunk of the wanted packs, in order, verified.
+) -> Iterator[Pieces]:
+    """Yield the verified chunks of every wanted block of the wanted packs, in order.
 
     A pack that is damaged or missing is taken from another volume, or made again from parity, where
     that is possible; else ``work.failed`` has the error.
@@ -86,7 +89,7 @@ def plain_chunks(
                     continue
                 if index in bad:
                     work.restored.add(index)
-                yield from unpacking.chunks(packs[index], data)
+                yield from unpacking.blocks(packs[index], data)
                 work.after(partial(reader.release, data))
                 progress.advance(packs[index].size)
                 del data  # if it is not of the reader's memory, it ends with its last chunk
@@ -210,22 +213,22 @@ class _Unpacking:
     pool: Workers
     most: int
 
-    def chunks(self, pack: Pack, data: Buffer) -> Iterator[tuple[int, Buffer]]:
+    def blocks(self, pack: Pack, data: Buffer) -> Iterator[Pieces]:
         """Decode the blocks of a pack; chunks that nothing else covers are compared."""
         unpack = partial(self._unpack, pack, memoryview(data))
         if all(map(self._is_nothing, pack.blocks)):  # to hand it to a thread would take longer
-            made: Iterable[list[tuple[int, Buffer]]] = map(unpack, pack.blocks)
+            made: Iterator[Pieces] = map(unpack, pack.blocks)
         else:
             made = map_in_order(self.pool, unpack, pack.blocks, self.most)
-        return chain.from_iterable(made)
+        return filter(None, made)
 
-    def _unpack(self, pack: Pack, view: memoryview, block: Block) -> list[tuple[int, Buffer]]:
+    def _unpack(self, pack: Pack, view: memoryview, block: Block) -> Pieces:
         numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
         if not any(map(self.work.wanted, numbers)):
             return []
         stored = view[block.offset : block.offset + block.stored_length]
         whole = None if block.base == NO_BASE else self.work.whole(block.first_chunk)
-        made: list[tuple[int, Buffer]]
+        made: Pieces
         if whole is not None:  # such a block has one chunk (format §4.3)
             made = [(block.first_chunk, whole)]
         else:

@@ -1,7 +1,6 @@
 """Verify: everything that an import reads, without writing (format §11)."""
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.chunks.missing_chunks import MissingChunks
@@ -67,25 +66,28 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
     targets = Targets(manifest, manifest.items)
     digests = FileDigests(manifest, manifest.items)
     descriptions = Descriptions(manifest.items, thorough=True)
+    described = descriptions.chunks
     packs = WantedPacks(opened.packs, manifest, range(len(manifest.packs)))
     base = MissingChunks(manifest, opened.chunk_sources)
     absent = base.find(range(len(manifest.chunks)))
-    for chunk in descriptions.chunks - absent:
+    for chunk in described - absent:
         if chunk >= manifest.carried:  # it will not come by below
             descriptions.feed(targets, chunk, base.read(chunk))
     with serial_executor() as digester:
         work = ChunkConsumer(
             "verifying",
             wanted=lambda chunk: chunk in targets and chunk not in absent,
-            covered=partial(digests.covers, targets),
+            covered=digests.covers,
             write=None,
             after=digester.submit,
             base=base.read,
             whole=base.read_whole,
         )
-        for chunk, data in plain_chunks(packs, work, jobs, progress):
-            digester.submit(digests.feed, targets, chunk, data)
-            descriptions.feed(targets, chunk, data)
+        for pieces in plain_chunks(packs, work, jobs, progress):
+            digester.submit(digests.feed, targets, pieces)
+            for chunk, data in pieces:
+                if chunk in described:
+                    descriptions.feed(targets, chunk, data)
     lost = sum(manifest.packs[index].size for index in work.failed)
     missing = find_missing_volumes(opened, work.failed) if work.failed else None
     if missing and (not missing.labels or missing.bad):
