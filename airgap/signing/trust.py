@@ -59,6 +59,11 @@ _SEAL: Final = object()
 class LackingAttestationsError(PolicyError):
     """The site requires attestations that the bundle does not have: they may still come."""
 
+    builders: tuple[str, ...] = ()
+    """The keys of the builders that were counted."""
+    counts: Sequence["DemandCount"] = ()
+    """What was counted of each attestation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verified(Generic[T]):
@@ -432,11 +437,13 @@ def _require_attestations(
         for count in lacking
     )
     commands = dict.fromkeys(find_command(count.demand) for count in lacking)
-    raise LackingAttestationsError(
+    error = LackingAttestationsError(
         f"The bundle has {missing} that site {root.site} requires.",
         f"Have the missing signers run: {', '.join(commands)}.",
         list_signers(root, builders, counts),
     )
+    error.builders, error.counts = builders, counts
+    raise error
 
 
 def _describe_rejection(key_id: str, attestation: Attestation) -> Iterator[str]:

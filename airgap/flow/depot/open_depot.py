@@ -29,6 +29,7 @@ __all__ = [
     "StoredBundle",
     "make_not_found",
     "open_depot",
+    "read_bundle",
     "read_bundles",
     "unseal_stored",
 ]
@@ -116,6 +117,22 @@ def read_bundles(depot: Depot, prefix: str = "") -> Iterator[StoredBundle | Dama
     finally:
         pool.close()
         manifest_cache.trim()
+
+
+def read_bundle(depot: Depot, bundle: str) -> StoredBundle | DamagedBundle:
+    """Read the manifest of one bundle and the signatures beside it; ``bundle`` is its whole id.
+
+    Raises:
+        MissingError: it is not there, or not any more.
+        TransportError: the depot cannot be read.
+    """
+    read = _BundleRead(depot.work, bundle).run(depot.transport)
+    if read is None:
+        raise MissingError(
+            f"{depot.location} has no bundle {bundle}.",
+            f"Look again: `airgap list {depot.location}`.",
+        )
+    return read
 
 
 def _yield_result(

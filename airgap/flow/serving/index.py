@@ -5,6 +5,7 @@ next start makes it again, and verifies every pack again.
 """
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,6 +42,17 @@ create table summary (digest text primary key, summary text not null) without ro
 """
 _LIST: Final = "select * from listed where kind = ? and (expires_at is null or expires_at >= ?)"
 _NAMED: Final = " and name = ?"
+_FITTING: Final = """
+    from bundle where status in (select value from json_each(?)) and (
+        id like ? escape '!' or exists (
+            select 1 from item where bundle = id and name || ':' || version like ? escape '!'
+        )
+    )"""
+_COUNT_SERVED: Final = """
+    select count(*), coalesce(sum(size), 0) from (
+        select distinct kind, name, version, digest, size from listed
+        where expires_at is null or expires_at >= ?
+    )"""
 _NEWEST: Final = " order by created_at desc, version desc, brought_at desc, bundle desc"
 
 
@@ -120,10 +132,44 @@ class ServingIndex:
     def list_bundles(self) -> list[BundleRow]:
         """Return all bundles, served or not, by their id."""
         rows = self._select("select * from bundle order by id")
-        return [
-            BundleRow(bundle, created, expires, tuple(json.loads(bases)), status, reason)
-            for bundle, created, expires, bases, status, reason in rows
-        ]
+        return [_make_bundle(row) for row in rows]
+
+    def list_page(
+        self, words: str, statuses: Sequence[Status], first: int, most: int
+    ) -> tuple[list[BundleRow], int]:
+        """Return bundles, the newest first, from number ``first`` on; and how many fit.
+
+        ``words`` are part of the id, or of the name and version of an item; empty: all fit.
+        """
+        part = "%" + re.sub("([%_!])", r"!\1", words) + "%"
+        values = (json.dumps(statuses), part, part)
+        ((count,),) = self._select(f"select count(*) {_FITTING}", *values)
+        page = f"select * {_FITTING} order by created_at desc, id limit ? offset ?"
+        return [_make_bundle(row) for row in self._select(page, *values, most, first)], count
+
+    def find_bundles(self, beginning: str) -> list[BundleRow]:
+        """Return the bundles whose ids begin so, at most two."""
+        rows = self._select(
+            "select * from bundle where id >= ? and id < ? order by id limit 2",
+            *(beginning, beginning + "g"),
+        )
+        return [_make_bundle(row) for row in rows]
+
+    def count_bundles(self) -> dict[Status, int]:
+        """Return how many bundles there are of each status."""
+        return dict(self._select("select status, count(*) from bundle group by status"))
+
+    def count_served(self, now: int) -> tuple[int, int]:
+        """Return how many items are served at a time, and their bytes; each item counts once."""
+        ((count, size),) = self._select(_COUNT_SERVED, now)
+        return count, size
+
+    def list_contents(self, bundle: str) -> list[ItemRow]:
+        """Return what is noted of the items of a bundle, served or not."""
+        rows = self._select(
+            "select * from item where bundle = ? order by kind, name, version", bundle
+        )
+        return [_make_item(row) for row in rows]
 
     def list_bases(self, bundle: str) -> tuple[str, ...]:
         """Return the ids of the bundles that have what this one does not carry."""
@@ -290,6 +336,11 @@ def _put(connection: sqlite3.Connection, bundle: BundleRow, items: Sequence[Item
             for item in items
         ],
     )
+
+
+def _make_bundle(row: Sequence[Any]) -> BundleRow:
+    bundle, created_at, expires_at, bases, status, reason = row
+    return BundleRow(bundle, created_at, expires_at, tuple(json.loads(bases)), status, reason)
 
 
 def _make_item(row: Sequence[Any]) -> ItemRow:

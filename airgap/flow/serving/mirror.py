@@ -13,7 +13,7 @@ from typing import Any, Final
 from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, MissingError
 from airgap.flow.admission import policy
-from airgap.flow.depot.open_depot import open_depot
+from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle, open_depot, read_bundle
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import DepotLocation
 from airgap.flow.serving.block_reader import BlockReader, DamagedPackError
@@ -147,6 +147,22 @@ class Mirror:
         """
         return self.index.list_items(kind, self._now(), name)
 
+    def read_bundle(self, bundle: str) -> StoredBundle | DamagedBundle:
+        """Read the manifest of a bundle, served or not, and the signatures beside it.
+
+        Raises:
+            MissingError: it is not there any more.
+            TransportError: the depot cannot be read.
+        """
+        read: StoredBundle | DamagedBundle = self._pool.result(
+            self._pool.submit(partial(_read_bundle, self._depot, bundle))
+        )
+        return read
+
+    def tell_time(self) -> int:
+        """Return the time, in seconds since 1970, that what is served is judged by."""
+        return max(int(self._clock()), self._floor)
+
     def open_tar(self, item: ItemRow) -> ServedContent:
         """Open an item as a tar; raises as ``open_item``."""
         return make_tar(*self.open_item(item))
@@ -202,7 +218,7 @@ class Mirror:
             NotReadyError: the depot was not examined yet.
             MissingError: the root has expired.
         """
-        now = max(int(self._clock()), self._floor)
+        now = self.tell_time()
         if not self._is_current:
             raise NotReadyError("The depot has not been examined yet.", "Ask again in a moment.")
         if self._ends is not None and now > self._ends:
@@ -260,6 +276,10 @@ def _read_root() -> object:
         return pinned_root.load_root()
     except AirgapError as error:
         return error.message
+
+
+def _read_bundle(depot: Depot, bundle: str, transport: Transport) -> StoredBundle | DamagedBundle:
+    return read_bundle(Depot(transport, depot.work), bundle)
 
 
 def _read_manifest(depot: Depot, bundle: str, transport: Transport) -> Manifest:

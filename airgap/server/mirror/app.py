@@ -10,6 +10,7 @@ from airgap.errors import AirgapError
 from airgap.flow.serving.mirror import Mirror
 from airgap.server.mirror import bentocloud, hub, registry, simple_index
 from airgap.server.mirror.answers import make_error
+from airgap.server.mirror.console.routes import make_routes as make_console_routes
 from airgap.server.mirror.token_gate import TokenGate
 from airgap.server.mirror.tokens import TokenFile
 
@@ -25,7 +26,7 @@ def make_app(mirror: Mirror, tokens: TokenFile | None = None) -> ASGIApp:
         served = sum(not row.reason for row in bundles)
         return JSONResponse({"served": served, "withheld": len(bundles) - served})
 
-    routes = [Route("/-/health", get_health)]
+    routes = [Route("/-/health", get_health), *make_console_routes(mirror, tokens)]
     for protocol in (bentocloud, registry, simple_index, hub):
         routes += protocol.make_routes(mirror)
     app = Starlette(routes=routes, exception_handlers={AirgapError: make_error})

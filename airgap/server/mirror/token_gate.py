@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from airgap.server.mirror.console.routes import is_console
 from airgap.server.mirror.tokens import TokenFile, find_secret
 
 __all__ = ["TokenGate"]
@@ -26,7 +27,8 @@ class TokenGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 401."""
-        if scope["type"] != "http" or scope["path"] in _OPEN or await self._may_pass(scope):
+        is_open = scope["type"] != "http" or scope["path"] in _OPEN or is_console(scope["path"])
+        if is_open or await self._may_pass(scope):
             await self._app(scope, receive, send)
             return
         text = "Give a token of this mirror: `airgap serve make-token`."

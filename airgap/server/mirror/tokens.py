@@ -40,6 +40,11 @@ class Token:
     name: str
     digest: bytes
     expires_at: int | None
+    scope: str = SCOPES[0]
+
+    def counts(self, now: float) -> bool:
+        """Tell whether it has not ended."""
+        return self.expires_at is None or now <= self.expires_at
 
 
 def make_secret() -> str:
@@ -102,17 +107,29 @@ class TokenFile:
 
         A file that cannot be used any more permits nobody.
         """
+        digest = hashlib.sha256(secret.encode()).digest()
+        token = self._load().get(digest)
+        if token is None or not hmac.compare_digest(token.digest, digest):
+            return None
+        return token if token.counts(now) else None
+
+    def find_named(self, name: str, now: float) -> Token | None:
+        """Return the token of a name, if it still counts."""
+        return next(
+            (one for one in self.list_tokens() if one.name == name and one.counts(now)), None
+        )
+
+    def list_tokens(self) -> list[Token]:
+        """Return all tokens, those as well that have ended."""
+        return list(self._load().values())
+
+    def _load(self) -> Mapping[bytes, Token]:
         with self._lock:
             try:
                 self._reload()
             except ConfigurationError:
                 self._tokens, self._stamp = {}, None
-            tokens = self._tokens
-        digest = hashlib.sha256(secret.encode()).digest()
-        token = tokens.get(digest)
-        if token is None or not hmac.compare_digest(token.digest, digest):
-            return None
-        return token if token.expires_at is None or now <= token.expires_at else None
+            return self._tokens
 
     def _reload(self) -> None:
         try:

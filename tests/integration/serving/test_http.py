@@ -157,7 +157,7 @@ def test_nothing_can_be_changed(mirror: RunningMirror, method: str, path: str, s
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "/api/v1", "//", "/..", "/api/v1/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd"),
+        *("/api/v1", "//", "/..", "/api/v1/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd"),
         "/api/v1/model_repositories/..%2f..%2fetc/models/passwd/download",
         "/api/v1/model_repositories/%00/models/v1",
         "/api/v1/model_repositories/ranker/models/' or 1=1 --".replace(" ", "%20"),
