@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
 from airgap.format.age_header import AgeHeaderError, Stanza
 from airgap.format.manifest import Manifest
-from airgap.format.seal import decode_seal, encode_seal
+from airgap.format.seal import Seal, decode_seal, encode_seal
 from airgap.sealing import identity_files
 from airgap.sealing.age_file import AgePayloadError, decrypt, encrypt
 from airgap.sealing.age_keys import generate_identity
@@ -256,17 +257,98 @@ def test_a_sealed_bundle_inside_a_sealed_one_is_refused(
     expect_refused(ward, isolated, depot, CorruptError, "a sealed bundle inside a sealed one")
 
 
-def test_what_is_inside_is_judged_by_all_rules_of_the_site(
-    ward: SealedSite, depot: Path, isolated: Side
-) -> None:
+def seal_again(ward: SealedSite, depot: Path, change: Callable[[Seal], Seal]) -> None:
+    """Put another seal around what is inside; a builder of the site signs the index of it."""
     index = read_index(depot)
     (secret,) = identity_files.read_identities([str(ward.identity)])
     assert index.sealed
     seal = decode_seal(decrypt(index.sealed.seal, [secret], limit=limits.SEAL_BYTES))
-    unsigned = replace(seal, files={})
-    file = bytes(encrypt([encode_seal(unsigned)], [secret.recipient]))
+    file = bytes(encrypt([encode_seal(change(seal))], [secret.recipient]))
     sign_index(depot, replace(index, sealed=replace(index.sealed, recipients=1, seal=file)))
-    expect_refused(ward, isolated, depot, NotTrustedError, "0 of the 1 builder signatures")
+
+
+def sign_inner(seal: Seal, name: str, claimed: str = "", other: bytes = b"") -> Seal:
+    """Let somebody sign what is inside, perhaps in another's name, or something else."""
+    signer = signers.person(name)
+    envelope = signer.sign("builder", other or seal.manifest)
+    key_id = signers.person(claimed or name).key.id
+    envelope = replace(envelope, key_id=key_id)
+    return replace(seal, files={layout.envelope_file("builder", key_id): dsse.encode(envelope)})
+
+
+FORGERIES: dict[str, tuple[Callable[[Seal], Seal], str]] = {
+    "nobody": (lambda seal: replace(seal, files={}), "0 of the 1 builder signatures"),
+    "a stranger": (lambda seal: sign_inner(seal, "mal"), "0 of the 1 builder signatures"),
+    "a recorder": (lambda seal: sign_inner(seal, "ray"), "0 of the 1 builder signatures"),
+    "a stranger in the builder's name": (
+        lambda seal: sign_inner(seal, "mal", "bob"),
+        "does not match the document",
+    ),
+    "a builder, over something else": (
+        lambda seal: sign_inner(seal, "bob", other=b"other"),
+        "does not match the document",
+    ),
+}
+"""Who signed what is inside, and why it is refused."""
+
+
+@pytest.mark.parametrize("by", FORGERIES)
+def test_what_is_inside_is_judged_by_all_rules_of_the_site(
+    ward: SealedSite, depot: Path, isolated: Side, by: str
+) -> None:
+    """The builder's signature over the index says nothing of what somebody else put inside."""
+    change, why = FORGERIES[by]
+    seal_again(ward, depot, change)
+    expect_refused(ward, isolated, depot, NotTrustedError, why)
+
+
+def test_what_a_builder_signed_inside_is_taken(
+    ward: SealedSite, depot: Path, isolated: Side
+) -> None:
+    """The forgeries above fail for their signature, and not for the new seal around it."""
+    seal_again(ward, depot, lambda seal: sign_inner(seal, "bob"))
+    assert isolated.run("import", depot, "--identity", ward.identity).code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify",),
+        ("import", "--dry-run"),
+        ("scan",),
+        ("diff", "OTHER"),
+        ("export", "secret-shop:v1", "-o", "NEW", "--base"),
+        ("bom",),
+        ("rehearse",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_else_uses_what_strangers_signed_inside(
+    ward: SealedSite, depot: Path, isolated: Side, words: tuple[str, ...]
+) -> None:
+    """A reader that installs nothing asks for the builders' signatures as well (format §34.5)."""
+    seal_again(ward, depot, FORGERIES["a stranger"][0])
+    side = ward.connected if words[0] == "export" else isolated
+    named = {"OTHER": ward.top / "depot", "NEW": isolated.top / "new"}
+    command = [named.get(word, word) for word in words]
+    if words[0] == "export":
+        command += [depot, "--key", ward.key]
+    else:
+        command.insert(1, depot)
+    ran = side.run(*command, "--identity", ward.identity, "--json")
+    assert ran.code == NotTrustedError.exit_code, (ran.out, ran.err)
+    assert "0 of the 1 builder signatures" in ran.out + ran.err
+
+
+def test_a_tag_that_strangers_signed_inside_is_marked_and_not_pulled(
+    ward: SealedSite, depot: Path, isolated: Side
+) -> None:
+    opened = ("--identity", ward.identity)
+    assert "NOT TRUSTED" not in isolated.run("get", "secret-shop", depot, *opened).out
+    seal_again(ward, depot, FORGERIES["a stranger"][0])
+    assert isolated.run("get", "secret-shop", depot, *opened).out.startswith("NOT TRUSTED: ")
+    expect = ("pull", "secret-shop", depot, *opened)
+    refusals.expect_refusal(isolated, *expect, error=NotTrustedError, staging=True)
 
 
 def test_a_lost_stick_shows_its_finder_what_the_format_lists_and_nothing_else(
