@@ -9,7 +9,7 @@ import io
 import socket
 import ssl
 import weakref
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -132,7 +132,7 @@ class HttpConnection:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        body: bytes = b"",
+        body: bytes | Iterable[bytes] = b"",
         seconds: float | None = None,
     ) -> Response:
         """Send a request, and return the head of the response.
@@ -141,7 +141,7 @@ class HttpConnection:
             method: such as GET.
             target: path and query, encoded.
             headers: with ``host``.
-            body: what is sent.
+            body: what is sent; blocks need the header ``content-length``.
             seconds: for the whole response, from when the server has acknowledged the request,
                 except a body that ``read_pieces`` reads; by default as long as the connection
                 may stall.

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from airgap.errors import ConfigurationError, TransportError
 from airgap.transport.port import TransientError
@@ -13,6 +14,8 @@ from airgap.transport.proxy import name_ignored_variable
 from airgap.transport.tls import ClientCertificate, explain_client_alert, make_client_context
 
 __all__ = ["explain_failures", "load_tls"]
+
+_CA_HINT: Final = "Give the certificate of the CA with --ca FILE."
 
 
 def load_tls(ca_file: Path | None, client: ClientCertificate | None) -> ssl.SSLContext:
@@ -31,10 +34,11 @@ def load_tls(ca_file: Path | None, client: ClientCertificate | None) -> ssl.SSLC
 
 
 @contextmanager
-def explain_failures(url: str, tls_hint: str) -> Iterator[None]:
+def explain_failures(url: str, tls_hint: str, ca_hint: str = _CA_HINT) -> Iterator[None]:
     """Translate what can go wrong before a server has received anything.
 
-    ``tls_hint`` says what to do about a server that does not speak TLS.
+    ``tls_hint`` says what to do about a server that does not speak TLS, ``ca_hint`` about one with
+    a certificate that is not trusted.
 
     Raises:
         TransientError: the host cannot be resolved, or the connection cannot be opened.
@@ -51,7 +55,7 @@ def explain_failures(url: str, tls_hint: str) -> Iterator[None]:
         raise TransportError(
             f"{url} has no certificate that is trusted for this host name"
             f" ({error.verify_message.rstrip('.')}).",
-            "Give the certificate of the CA with --ca FILE.",
+            ca_hint,
         ) from None
     except ssl.SSLError as error:
         if refusal := explain_client_alert(error, url):

@@ -46,6 +46,8 @@ OPTIONS: Final[Mapping[Scheme, frozenset[str]]] = {
     | {"anonymous", "ca", "checksums", "conditional", "credentials", "endpoint", "insecure_http"}
     | {"lock", "profile", "proxy", "proxy_password_env", "region", "retain_days", "timeout"}
     | {"virtual_hosted"},
+    "https": _CLIENT_OPTIONS | {"ca", "proxy", "proxy_password_env", "timeout"},
+    "http": frozenset({"timeout"}),
     "file": frozenset(),
 }
 """Options by scheme: given in a URL's query, or for a named remote."""
@@ -299,6 +301,29 @@ def _find_profile(login: Login, values: _OptionValues) -> "Profile":
     return replace(s3_credentials.find_profile(os.environ, name, with_keys=False), keys=keys)
 
 
+def _open_web(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
+    from airgap.transport.proxy import choose_proxy
+    from airgap.transport.web.options import WebOptions
+    from airgap.transport.web.transport import WebTransport
+
+    encrypted = url.scheme == "https"
+    if encrypted and values.path("ca") is None:
+        values.permit_cas()
+    options = WebOptions(
+        host=url.host,
+        port=url.port,
+        folder=url.path,
+        encrypted=encrypted,
+        user=login.user,
+        secret=login.password,
+        ca_file=values.path("ca"),
+        client=_find_client(values),
+        timeout=values.seconds("timeout", 60),
+    )
+    proxy = choose_proxy(values.text("proxy"), values.secret("proxy_password_env"), options.address)
+    return WebTransport(replace(options, proxy=proxy))
+
+
 def _open_folder(url: RemoteUrl, _login: Login, _values: _OptionValues) -> Transport:
     return FolderTransport(Path(url.path))
 
@@ -335,5 +360,7 @@ _OPENERS: Final[Mapping[Scheme, Callable[[RemoteUrl, Login, _OptionValues], Tran
     "ftps": _open_ftp,
     "sftp": _open_sftp,
     "s3": _open_s3,
+    "https": _open_web,
+    "http": _open_web,
     "file": _open_folder,
 }

@@ -3,6 +3,7 @@
     ftp://  ftpes://  ftps://   [user[:password]@]host[:port]/folder   (//folder: from the top)
     sftp://                     [user[:password]@]host[:port]/folder   (/~/folder: below the home)
     s3://                       bucket/folder
+    https://  http://           [user[:password]@]host[:port]/folder
     file://                     /folder
 
 then ``?option=value&…`` (``file`` has no options) and ``#BUNDLEID``. Parts are percent-decoded
@@ -21,7 +22,7 @@ from airgap.printable import quote
 
 __all__ = ["RemoteUrl", "Scheme", "hide_passwords", "is_url", "parse"]
 
-Scheme = Literal["ftp", "ftpes", "ftps", "sftp", "s3", "file"]
+Scheme = Literal["ftp", "ftpes", "ftps", "sftp", "s3", "https", "http", "file"]
 
 _SCHEMES: Final = get_args(Scheme)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -175,7 +176,7 @@ def _parse_path(text: str, scheme: Scheme, path: str) -> str:
         return path
     if any(ord(character) < ord(" ") or character == "\x7f" for character in path):
         raise _invalid_url(text, "contains a control character in its path")
-    if scheme == "s3":
+    if scheme in ("s3", "https", "http"):
         return path.strip("/")
     if scheme == "sftp":
         below_home = path.startswith("/~/") or path in ("", "/~")

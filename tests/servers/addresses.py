@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.servers.fake_web import WebFolders
 from tests.servers.folder_on_server import Server
 from tests.servers.ftp import FtpServer
+from tests.servers.nginx import LOGIN, NginxServer
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import BUCKET, S3Server
 from tests.servers.ssh import SshServer
@@ -55,6 +57,14 @@ def _find_address(
         url = f"sftp://{options.user}@127.0.0.1:{options.port}{quote(options.folder)}"
         given = f"identity={quote(str(server.key))}&known_hosts={quote(str(options.known_hosts))}"
         return url, f"{given}&agent=no", {}
+    if isinstance(server, WebFolders):
+        port = proxy.port if proxy else server.port
+        return f"http://127.0.0.1:{port}/{folder}", "timeout=20", {}
+    if isinstance(server, NginxServer):
+        user, password = LOGIN
+        url = f"https://{user}@127.0.0.1:{proxy.port if proxy else server.port}/{folder}"
+        ca = f"ca={quote(str(server.authority.file))}"
+        return url, f"timeout=20&{ca}", {"AIRGAP_PASSWORD": password}
     assert isinstance(server, S3Server)
     endpoint = f"http://127.0.0.1:{proxy.port if proxy else server.port}"
     identity, secret = server.keys.identity, server.keys.secret

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from airgap.transport.ftp.options import Security
-from tests.servers import fake_s3, ftp, in_memory, local_folder, rgw, ssh, swift
+from tests.servers import fake_s3, fake_web, ftp, in_memory, local_folder, nginx, rgw, ssh, swift
 from tests.servers.folder_on_server import Server
 
 __all__ = ["LOCAL", "QUICK", "REAL"]
@@ -29,6 +29,7 @@ QUICK: dict[str, Start] = {
     "pyftpdlib": _ftp("pyftpdlib", "none"),
     "pyftpdlib-tls": _ftp("pyftpdlib", "explicit"),
     "fake-s3": fake_s3.serve,
+    "fake-web": fake_web.serve,
     "sshd": ssh.serve,  # another maker's, but it starts in no time and needs no rights
 }
 """Those that are part of ``make test``."""
@@ -38,6 +39,7 @@ REAL: dict[str, Start] = {
     "vsftpd-tls": _ftp("vsftpd", "explicit"),
     "proftpd-tls": _ftp("proftpd", "explicit"),
     "pure-ftpd-tls": _ftp("pure-ftpd", "explicit"),
+    "nginx": nginx.serve,
     "rgw": rgw.serve,
     "sshd-chrooted": ssh.serve_chrooted,
     "swift": swift.serve,

@@ -60,6 +60,7 @@ from airgap.signing import statements
 from airgap.store.kinds import find_kind
 from airgap.transport.s3 import answers
 from airgap.transport.s3.listing import extract_names
+from airgap.transport.web.listing import parse_listing
 from airgap.wheels import requirements
 from tests.support import (
     answer_readers,
@@ -292,6 +293,17 @@ def _read_listing(raw: bytes) -> None:
     assert not _has_document_type(raw), "a document type is read, and may have entities"
 
 
+def _read_web_listing(raw: bytes) -> None:
+    """Read a listing in the form that the first byte says; names stay in the folder."""
+    media_type = ("text/html", "application/json")[raw[:1] == b"j"]
+    try:
+        listed = parse_listing(raw[1:], media_type)
+    except ValueError as error:
+        raise TransportError("It is not a listing.", "Check the URL.") from error
+    assert not {"", ".", ".."}.intersection(listed)
+    assert not any("/" in name for name in listed)
+
+
 def _has_document_type(raw: bytes) -> bool:
     found: list[object] = []
     parser = expat.ParserCreate("utf-8")
@@ -336,6 +348,15 @@ READERS: dict[str, Reader] = {
     **stamp_readers.READERS,
     **text_readers.READERS,
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING], _LISTING_WORDS),
+    "listing of a web server": Reader(
+        _read_web_listing,
+        (TransportError,),
+        lambda: [
+            b'p<title>Index of /</title><a href="../">..</a><a href="bundles/">b</a>',
+            b'j[{"name": "bundles/", "type": "directory"}, {"name": "a"}]',
+        ],
+        (b"<title>index of", b'<a href="', b'{"name": "', b"..", b"%2e", b"&#46;", b"//"),
+    ),
     "files.json": Reader(
         lambda raw: files.encode(files.decode(raw)),
         CORRUPT,

@@ -20,7 +20,7 @@ __all__ = ["Credentials", "log_in", "log_in_to_host"]
 
 _VARIABLE: Final = "AIRGAP_PASSWORD"
 _LONGEST: Final = 4096
-_ASKED_FOR: Final = ("ftp", "ftpes", "ftps")
+_ASKED_FOR: Final = ("ftp", "ftpes", "ftps", "https", "http")
 
 
 @dataclass(frozen=True, slots=True)

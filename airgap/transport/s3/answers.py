@@ -1,4 +1,4 @@
-"""Parses responses: a listing, the id of an upload, the code of an error, the range of a body.
+"""Parses responses: a listing, the id of an upload, the code of an error.
 
 Of XML, only texts at known places are kept. A document type is refused, and with it every entity:
 nothing in a response can grow, or name a file.
@@ -14,14 +14,12 @@ from airgap.transport.s3.bucket import PAGE_KEYS, Page
 __all__ = [
     "Texts",
     "parse_code",
-    "parse_content_range",
     "parse_listing",
     "parse_upload_id",
     "read_texts",
 ]
 
 _CODE: Final = re.compile(rb"<Code>([A-Za-z][A-Za-z0-9]{0,39})</Code>")
-_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 _LISTING: Final = "ListBucketResult"
 _KEY: Final = f"{_LISTING}/Contents/Key"
 _TRUNCATED: Final = f"{_LISTING}/IsTruncated"
@@ -62,19 +60,6 @@ def parse_upload_id(body: bytes) -> str:
     if not texts.found["*/UploadId"] or not texts.found["*/UploadId"][0]:
         raise ValueError("no id of an upload")
     return texts.found["*/UploadId"][0]
-
-
-def parse_content_range(text: str) -> tuple[int, int, int]:
-    """Return begin and end of a range, and the size of the whole object (RFC 9110, 14.4).
-
-    Raises:
-        ValueError: it is malformed.
-    """
-    match = _RANGE.fullmatch(text)
-    begin, last, size = map(int, match.groups()) if match else (0, 0, 0)
-    if not begin <= last < size:
-        raise ValueError("not a range")
-    return begin, last + 1, size
 
 
 class Texts:

@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape
 
 from airgap.errors import AirgapError, ConfigurationError, TransportError
 from airgap.times import format_time
+from airgap.transport.content_range import parse_content_range
 from airgap.transport.http import HttpConnection, Response, Route
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.object_lock import LockSettings, ObjectRetention
@@ -478,7 +479,7 @@ def _check_whole(response: Response) -> tuple[int, int]:
 
 def _check_range(response: Response, offset: int, length: int | None) -> tuple[int, int]:
     """Return the size of the range that was requested, and of the object; raises ValueError."""
-    begin, end, total = answers.parse_content_range(response.header("content-range"))
+    begin, end, total = parse_content_range(response.header("content-range"))
     size = end - begin
     if response.status != _PARTIAL or response.encoded or (begin, response.size) != (offset, size):
         raise ValueError("another range")

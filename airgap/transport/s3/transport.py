@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.os_errors import translate_errors
-from airgap.errors import AirgapError, CorruptError, StorageError, TransportError
+from airgap.errors import AirgapError, CorruptError, TransportError
 from airgap.transport import names
 from airgap.transport.object_lock import ObjectRetention
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
@@ -23,10 +22,10 @@ from airgap.transport.s3 import listing as s3_listing
 from airgap.transport.s3.bucket import PAGE_KEYS, PART_BYTES, Body, Bucket, Head, ResponseError
 from airgap.transport.s3.object_lock import SLACK_SECONDS, LockedWrites, S3ObjectLock
 from airgap.transport.s3.options import S3Options
+from airgap.transport.source_blocks import read_blocks
 
 __all__ = ["S3Transport"]
 
-_BLOCK_BYTES: Final = 1024 * 1024
 _EMPTY_PAGES: Final = 100
 _CONDITION_UNKNOWN: Final = ("NotImplemented", "NotSupported")
 
@@ -132,7 +131,7 @@ class S3Transport:
             return "exists"
         retention = self._choose_retention()
         lock = self._locked.choose_header(retention)
-        blocks = _read_blocks(source, size, pace)
+        blocks = read_blocks(source, size, pace)
         with self._explaining("write", name):
             if size <= PART_BYTES:
                 self._bucket.put(self._key(name), b"".join(blocks), retention=lock)
@@ -295,24 +294,3 @@ def _pass_on(body: Body, sink: Sink) -> int:
             sink(piece)
             sent += len(piece)
     return sent
-
-
-def _read_blocks(source: Path, size: int, pace: Pace | None) -> Iterator[bytes]:
-    """Read a file of exactly ``size`` bytes in blocks; ``pace`` is called before each."""
-    with translate_errors(source):
-        file = source.open("rb", buffering=0)
-    with file:
-        left = size
-        while left:
-            with translate_errors(source):
-                block = file.read(min(left, _BLOCK_BYTES))
-            if not block:
-                break
-            if pace is not None:
-                pace(len(block))
-            left -= len(block)
-            yield block
-        if left or file.read(1):
-            raise StorageError(
-                f"{source} changed while it was copied.", "Run the same command again."
-            )

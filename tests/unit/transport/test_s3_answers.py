@@ -2,6 +2,7 @@
 
 import pytest
 
+from airgap.transport.content_range import parse_content_range
 from airgap.transport.s3 import answers
 from airgap.transport.s3.bucket import Page
 
@@ -96,7 +97,7 @@ def test_a_code_is_one_short_word(body: bytes, code: str) -> None:
 
 
 def test_a_range_is_read() -> None:
-    assert answers.parse_content_range("bytes 2-4/10") == (2, 5, 10)
+    assert parse_content_range("bytes 2-4/10") == (2, 5, 10)
 
 
 @pytest.mark.parametrize(
@@ -104,4 +105,4 @@ def test_a_range_is_read() -> None:
 )
 def test_what_is_not_a_range_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a range"):
-        answers.parse_content_range(text)
+        parse_content_range(text)

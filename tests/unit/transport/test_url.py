@@ -21,6 +21,8 @@ from airgap.transport.url import RemoteUrl
         ("sftp://h/", RemoteUrl("sftp", "h", "/")),
         ("sftp://h", RemoteUrl("sftp", "h", "")),
         ("s3://Bucket.of-mine/a/b/", RemoteUrl("s3", "Bucket.of-mine", "a/b")),
+        ("https://h:8640/-/depot/", RemoteUrl("https", "h", "-/depot", 8640)),
+        ("http://[::1]/a%20b", RemoteUrl("http", "::1", "a b")),
         ("file:///srv/x", RemoteUrl("file", "", "/srv/x")),
         ("file://localhost/srv/x", RemoteUrl("file", "", "/srv/x")),
         ("ftp://h/a%20b%23c/%C3%BC", RemoteUrl("ftp", "h", "a b#c/ü")),
@@ -91,8 +93,8 @@ def test_a_malformed_url_is_refused(text: str) -> None:
 
 
 def test_unknown_schemes_are_refused() -> None:
-    with pytest.raises(TransportError, match="http:// is not supported"):
-        url.parse("http://h/x")
+    with pytest.raises(TransportError, match="gopher:// is not supported"):
+        url.parse("gopher://h/x")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_stores_that_do_not_speak_s3_are_refused_with_the_way_that_works(
         "ftp://user:hun?hunter2@h/x",
         "ftp://user:hun@hunter2@h/../x",
         "ftp://user:hunter2@h/x#nothing",
-        "http://user:hunter2@h/x",
+        "gopher://user:hunter2@h/x",
         "ftp://user:hunter2%0d@h/x",
     ],
 )

@@ -1,0 +1,1 @@
+"""Files on a web server: ranges of them, listings, and uploads where the server takes them."""
