@@ -343,14 +343,21 @@ class ArchiveWriter:
     transport: None = None
 
     def __init__(
-        self, path: Path, manifest_room: int, tell: Callable[[str], object] = lambda _: None
+        self,
+        path: Path,
+        manifest_room: int,
+        tell: Callable[[str], object] = lambda _: None,
+        *,
+        is_spool: bool = False,
     ) -> None:
         """Leave ``manifest_room`` bytes for the manifest; ``tell`` gets notes for people.
+
+        A spool is removed at the end of this process, and need not survive a power cut.
 
         Raises:
             StorageError: the file cannot be made.
         """
-        self._path = path
+        self._path, self._is_spool = path, is_spool
         self._room = tar.round_to_block(manifest_room) + ENVELOPE_ROOM + 2 * tar.BLOCK
         with translate_errors(path):
             self._file = ResumedFile(path, self._room, tell)
@@ -389,7 +396,9 @@ class ArchiveWriter:
         padding = tar.make_header(tar.PADDING_NAME, left)
         try:
             self._file.publish(
-                tar.END, [(self._room - len(attachments), attachments), (0, front + padding)]
+                tar.END,
+                [(self._room - len(attachments), attachments), (0, front + padding)],
+                is_spool=self._is_spool,
             )
         except IsADirectoryError as error:
             self._file.discard()

@@ -70,9 +70,7 @@ class _Stream:
 
     def read(self, size: int) -> bytes:
         """Return exactly so many bytes, or fewer at the end."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._fetch, name="airgap-stream", daemon=True)
-            self._thread.start()
+        self._start()
         parts: list[memoryview] = []
         while size and (piece := self._take(size)):
             parts.append(piece)
@@ -81,9 +79,12 @@ class _Stream:
 
     def readinto(self, view: memoryview) -> int:
         """Fill a view, or its beginning at the end."""
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        self._start()
+        filled = 0
+        while filled < len(view) and (piece := self._take(len(view) - filled)):
+            view[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
 
     def seekable(self) -> bool:
         """Tell that it cannot seek: skipped bytes have to be fetched all the same."""
@@ -99,6 +100,11 @@ class _Stream:
             self._thread.join(_PATIENCE_SECONDS)
         with suppress(AirgapError, OSError):
             self._transport.close()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._fetch, name="airgap-stream", daemon=True)
+            self._thread.start()
 
     def _take(self, most: int) -> memoryview:
         """Return some of the next bytes; none at the end."""

@@ -58,8 +58,12 @@ class ResumedFile:
         self._at += size
         return True
 
-    def publish(self, end: bytes, front: Sequence[tuple[int, bytes]]) -> None:
+    def publish(
+        self, end: bytes, front: Sequence[tuple[int, bytes]], *, is_spool: bool = False
+    ) -> None:
         """Append ``end``, write what belongs in front, by its offsets, sync and rename.
+
+        A spool is not synced.
 
         Raises:
             OSError: the disk refused.
@@ -69,7 +73,7 @@ class ResumedFile:
         for offset, data in front:
             self._file.seek(offset)
             self._file.write(data)
-        self._part.publish()
+        self._part.publish(is_spool=is_spool)
 
     def leave(self) -> None:
         """Close. The part stays if it has more than its front, for the next run."""

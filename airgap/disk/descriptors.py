@@ -3,6 +3,7 @@
 And what the system says of a socket.
 """
 
+import errno
 import fcntl
 import os
 import select
@@ -20,6 +21,7 @@ __all__ = [
     "open_folder",
     "open_part",
     "open_without_waiting",
+    "pass_on",
     "publish_part",
     "remove_file",
     "wait_readable",
@@ -30,6 +32,8 @@ _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PART: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _INT: Final = Struct("=i")
+_AT_ONCE: Final = 16 * 1024 * 1024
+_CANNOT: Final = (errno.EINVAL, errno.ENOSYS, errno.ENOTSOCK, errno.EOPNOTSUPP)
 
 
 def count_unacknowledged(descriptor: int) -> int:
@@ -41,6 +45,24 @@ def count_unacknowledged(descriptor: int) -> int:
     """
     answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_INT.size))
     return int(_INT.unpack(answer)[0])
+
+
+def pass_on(source: int, target: int) -> int:
+    """Let the system copy a file from its beginning; return how many bytes it has copied.
+
+    It copies all of it, or stops where it cannot, such as into a file that is appended to.
+
+    Raises:
+        OSError: the target refused.
+    """
+    copied = 0
+    try:
+        while count := os.sendfile(target, source, copied, _AT_ONCE):
+            copied += count
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+    return copied
 
 
 def open_without_waiting(path: Path | str, flags: int = 0, folder: int | None = None) -> int:

@@ -77,16 +77,22 @@ class PartFile:
         for _, file in adopted:
             file.close()
 
-    def publish(self, name: str = "") -> None:
+    def publish(self, name: str = "", *, is_spool: bool = False) -> None:
         """Sync, rename (to another name in its folder, if given), sync the folder.
+
+        A spool is only flushed: nobody looks for it after a power cut.
 
         Raises:
             OSError: the disk refused.
         """
-        durable.flush(self.file)
+        if is_spool:
+            self.file.flush()
+        else:
+            durable.flush(self.file)
         self._part.replace(self._path.with_name(name) if name else self._path)
         self.file.close()
-        durable.sync_folder(self._path.parent)
+        if not is_spool:
+            durable.sync_folder(self._path.parent)
 
     def leave(self) -> None:
         """Close; the part stays, for a process that resumes."""

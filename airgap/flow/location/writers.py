@@ -11,6 +11,7 @@ from airgap.carrier.archive import ENVELOPE_ROOM, ArchiveWriter
 from airgap.carrier.local_depot import DepotWriter
 from airgap.carrier.remote_archive import send_file
 from airgap.carrier.remote_depot import RemoteDepotWriter
+from airgap.disk.descriptors import pass_on
 from airgap.disk.os_errors import storage_error
 from airgap.errors import (
     AirgapError,
@@ -80,12 +81,12 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
                 yield RemoteDepotWriter(depot)
         case RemoteArchive():
             with closing(connector.open_folder(location)) as folder, _spool(connector) as file:
-                yield ArchiveWriter(file, room() + connector.transfer.room)
+                yield ArchiveWriter(file, room() + connector.transfer.room, is_spool=True)
                 _send(file, folder, location.file_name, connector.progress)
         case StandardInput():
             _refuse_terminal()
             with _spool(connector) as file:
-                yield ArchiveWriter(file, room() + connector.transfer.room)
+                yield ArchiveWriter(file, room() + connector.transfer.room, is_spool=True)
                 _copy_to_stdout(file)
         case ArchiveFile() | StockArchive() | RemoteStockArchive():
             raise UsageError(
@@ -142,6 +143,7 @@ def _copy_to_stdout(file: Path) -> None:
     try:
         descriptor = sys.stdout.fileno()
         with file.open("rb") as spooled, open(descriptor, "wb", closefd=False) as out:
+            spooled.seek(pass_on(spooled.fileno(), descriptor))
             shutil.copyfileobj(spooled, out, _COPY_BYTES)
     except BrokenPipeError as error:
         raise StorageError(

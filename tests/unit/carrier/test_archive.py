@@ -1,5 +1,6 @@
 """The single file: what it is made of, and how a signature gets into it."""
 
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,22 @@ def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="No space left on device"):
             writer.put_pack(bytes(32), [b"x"])
     writer.abort()
+
+
+@pytest.mark.parametrize("is_spool", [True, False])
+def test_all_but_a_spool_is_on_the_disk_before_it_has_its_name(
+    is_spool: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    writer = ArchiveWriter(tmp_path / "x.airgap", 4096, is_spool=is_spool)
+
+    writer.publish(BUNDLE, b"m", {}, [])
+
+    assert [path.name for path in tmp_path.iterdir()] == ["x.airgap"]
+    assert bool(synced) is not is_spool
 
 
 def test_a_signature_takes_the_place_of_padding(archive: Path, isolated: Side) -> None:

@@ -1,7 +1,9 @@
 """A single file that is elsewhere, as a stream."""
 
+import io
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -37,6 +39,18 @@ def test_a_stream_gives_exactly_what_is_asked_for(size: int, transport: Retrying
     assert b"".join(pieces) == CONTENT
     assert {len(piece) for piece in pieces[:-1]} <= {size}
     assert stream.read(1) == b""
+
+
+@pytest.mark.parametrize("size", [1000, 65536, 9_000_000])
+def test_a_stream_fills_what_it_is_given(size: int, transport: RetryingTransport) -> None:
+    stream = cast("io.BufferedReader", open_stream(transport, "there"))
+    buffer, pieces = bytearray(size), []
+    while count := stream.readinto(buffer):
+        pieces.append(bytes(buffer[:count]))
+    stream.close()
+
+    assert b"".join(pieces) == CONTENT
+    assert {len(piece) for piece in pieces[:-1]} <= {size}
 
 
 def test_a_stream_goes_on_where_it_broke_off(

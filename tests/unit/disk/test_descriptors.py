@@ -76,3 +76,29 @@ def test_a_descriptor_of_any_number_is_waited_for() -> None:
     finally:
         for descriptor in (reader, writer, high):
             os.close(descriptor)
+
+
+def test_the_system_passes_a_file_on_into_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    reader, writer = os.pipe()
+    with (tmp_path / "file").open("rb") as file:
+        assert descriptors.pass_on(file.fileno(), writer) == len(b"content")
+
+    assert os.read(reader, 100) == b"content"
+    os.close(writer)
+    os.close(reader)
+
+
+def test_the_system_passes_nothing_on_into_what_is_appended_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with (tmp_path / "file").open("rb") as file, (tmp_path / "log").open("ab") as log:
+        assert descriptors.pass_on(file.fileno(), log.fileno()) == 0
+
+
+def test_a_pipe_that_nobody_reads_refuses(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with (tmp_path / "file").open("rb") as file, pytest.raises(BrokenPipeError):
+        descriptors.pass_on(file.fileno(), writer)
+    os.close(writer)
