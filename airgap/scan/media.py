@@ -15,6 +15,7 @@ from airgap.scan.pickle_values import demand
 __all__ = ["looks_like_media", "walk_media"]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_JPEG: Final = b"\xff\xd8\xff"
 _UNWALKED: Final = (b"fLaC", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
 _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -56,8 +57,16 @@ def _walk_png(content: Content) -> int:
     return offset
 
 
-def _walk_jpeg(content: Content) -> int:
-    offset = 2
+def _walk_jpegs(content: Content) -> int:
+    """Go through JPEG images that follow one another: a photo, and previews of it."""
+    offset = 0
+    while offset < content.size:
+        demand(content.read(offset, 3) == _JPEG, "bytes that are no image follow its end")
+        offset = _walk_jpeg(content, offset + 2)
+    return offset
+
+
+def _walk_jpeg(content: Content, offset: int) -> int:
     while True:
         demand(content.read_exactly(offset, 1) == b"\xff", "a part of the image has no mark")
         marker = _read_number(content, offset + 1, "B")
@@ -165,7 +174,7 @@ def _list_tables(content: Content, count: int) -> Iterator[tuple[int, int]]:
 
 _WALKS: Final[dict[bytes, Callable[[Content], int]]] = {
     _PNG: _walk_png,
-    b"\xff\xd8\xff": _walk_jpeg,
+    _JPEG: _walk_jpegs,
     b"GIF87a": _walk_gif,
     b"GIF89a": _walk_gif,
     b"OggS": _walk_ogg,

@@ -6,6 +6,7 @@ import hashlib
 import io
 import lzma
 import signal
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -336,6 +337,16 @@ def test_nothing_lies_before_behind_or_beside_an_image(name: str) -> None:
         data = image[:place] + evil + image[place:]
         if judge_named(name, data) != "refused":
             load(data)  # within a part: no reader of pickles finds it
+
+
+def test_nothing_but_images_follows_an_image() -> None:
+    """Previews may; a film, a padding, half an image, and the mark of one alone may not."""
+    photo = MEDIA["photo.jpg"]
+    film = struct.pack(">I", 16) + b"ftypmp42" + bytes(4)
+    assert judge_named("a.jpg", photo * 3) == "inert"
+    for behind in (film, b"\0" + photo, photo[:-2], b"\xff\xd8\xff", photo + film, b"PK\5\6"):
+        assert judge_named("a.jpg", photo + behind) == "refused", behind
+    assert judge_named("a.jpg", photo + MEDIA["photo.png"]) == "refused"
 
 
 @pytest.mark.parametrize("text", [b"x^2 + y^2\n", b"x^a", b"x^\n" * 30_000, b"x^" + b"1" * 9_000])

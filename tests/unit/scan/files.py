@@ -549,7 +549,9 @@ def _make_media() -> Iterator[tuple[str, bytes]]:
     pixels = _chunk(b"IDAT", zlib.compress(b"\0\0"))
     yield "photo.png", b"\x89PNG\r\n\x1a\n" + size + pixels + _chunk(b"IEND")
     scan = b"\xff\xda\0\x08\1\1\0\0\x3f\0" + b"a\xff\0b\xff\xd0c" * 3
-    yield "photo.jpg", b"\xff\xd8\xff\xe0\0\x07JFIF\0\xff" + scan + b"\xff\xd9"
+    photo = b"\xff\xd8\xff\xe0\0\x07JFIF\0\xff" + scan + b"\xff\xd9"
+    yield "photo.jpg", photo
+    yield "photos.jpg", photo + photo
     extension = b"\x21\xf9\4\0\0\0\0\0"
     image = b"\x2c" + bytes(4) + b"\1\0\1\0\0" + b"\2\2\x4c\1\0"
     yield "photo.gif", b"GIF89a\1\0\1\0\x80\0\0" + bytes(6) + extension + image + b"\x3b"
