@@ -37,6 +37,7 @@ def audit(  # noqa: PLR0913  (options)
     person: str = "",
     now: datetime | None = None,
     identities: Sequence[StrPath] = (),
+    include_sealed: bool = False,
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -61,6 +62,7 @@ def audit(  # noqa: PLR0913  (options)
         now: the time of the report; None: this machine's clock.
         identities: files, or descriptors as ``fd:N``, that open sealed bundles: the report then
             names what is inside. ``AIRGAP_IDENTITY`` does not stand for them.
+        include_sealed: puts what is inside sealed bundles into the evidence, in plain text.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
@@ -91,6 +93,7 @@ def audit(  # noqa: PLR0913  (options)
         wanted,
         None if evidence is None else Path(evidence),
         tuple(os.fspath(one) for one in identities),
+        include_sealed,
     )
     shown = Connector(connector.credentials, connector.transfer, make_progress(progress))
     return cast("results.AuditDict", run_audit(request, shown).report)

@@ -87,6 +87,13 @@ if TYPE_CHECKING:
     help="Look into sealed bundles with the identity in FILE, or in an open descriptor, fd:N;"
     " repeat it. No variable and no config file stands for it: the report names what is inside.",
 )
+@click.option(
+    "--include-sealed",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Put what is inside sealed bundles into the evidence, too, in plain text: with --identity"
+    " their manifests and signatures, and the receipts that name their items.",
+)
 @reports
 @location_options
 def command(  # noqa: PLR0913  (one argument per option)
@@ -105,6 +112,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     person: str,
     now: str | None,
     identities: tuple[str, ...],
+    include_sealed: bool,
     connector: "Connector",
 ) -> Result:
     """Write a report of what moved, who vouched for it, and what proves it.
@@ -140,6 +148,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         wanted,
         evidence,
         identities,
+        include_sealed,
     )
     done = run_audit(request, connector)
     is_sound = done.report["verdict"]["opinion"] != "contradiction"

@@ -49,8 +49,11 @@ class Citations:
     def cite(self, what: str, file: str, command: str = "") -> int:
         """Return the number of a file that was written, and of the command that checks it.
 
-        Without a command, the file is compared with its SHA-256.
+        Without a command, the file is compared with its SHA-256. A file that is withheld has the
+        number 0, which leads nowhere.
         """
+        if file in self._files.withheld and not self.has(file):
+            return 0
         digest = self._files.digests[file]
         command = command or compare_file(digest, file)
         number = self._numbers.get((file, command))

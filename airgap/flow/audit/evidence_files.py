@@ -28,6 +28,14 @@ class EvidenceFiles:
         self._signed = 0
         self.digests: dict[str, str] = {}
         """The SHA-256 of each file, by its name within the folder."""
+        self.withheld: dict[str, str] = {}
+        """The same of what was read, and stays out of the folder."""
+
+    def withhold(self) -> "EvidenceFiles":
+        """Return what takes files that stay out of this folder: what a seal keeps secret."""
+        hidden = EvidenceFiles(None)
+        hidden.digests = self.withheld
+        return hidden
 
     @property
     def is_written(self) -> bool:

@@ -290,6 +290,8 @@ class AuditMaterial:
     forks: int = 0
     """How many pairs of documents this machine has kept that contradict each other."""
     sources: Sequence[str] = field(default_factory=tuple)
+    hidden: frozenset[str] = frozenset()
+    """Bundles that were sealed, of which the evidence has nothing that names what is inside."""
 
     def sides(self) -> frozenset[LedgerSide]:
         """Return which kinds of ledgers are there."""

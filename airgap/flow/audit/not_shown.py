@@ -47,6 +47,13 @@ def _list_of_material(material: AuditMaterial, movements: Sequence[Movement]) ->
         yield "What the filter leaves out, which the head of the report names."
     yield from _list_of_ledgers(material)
     yield from _list_of_bundles(movements)
+    hidden = sum(one.bundle in material.hidden for one in movements)
+    if hidden:
+        yield (
+            f"The evidence of what is inside {count_text(hidden, 'bundle')} that"
+            f" {'was' if hidden == 1 else 'were'} sealed: it would be plain text. The same command"
+            " with `--include-sealed` adds it."
+        )
     if not material.roots.root.rules.timestamp_authorities:
         yield "When anything was signed: the root names no authority for time stamps."
 

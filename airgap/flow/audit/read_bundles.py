@@ -5,7 +5,7 @@ One bundle is in memory at a time: a manifest may have 128 MiB.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from airgap.errors import AirgapError
@@ -38,13 +38,21 @@ from airgap.signing import trust
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
 
-__all__ = ["BundleReading", "LoadCounted", "read_bundles"]
+__all__ = ["BundleReading", "LoadCounted", "SealedReading", "read_bundles"]
 
 COUNTED: Final = "counted"
 LoadCounted: TypeAlias = Callable[[str], Mapping[str, bytes]]
 _BILL = "https://cyclonedx.org/bom"
 _SEALED = "not asked of a sealed bundle's index"
 _PART = "not asked of a bundle that completes another"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedReading:
+    """How sealed bundles are read: what opens them, and whether the evidence has what is inside."""
+
+    identities: Sequence[AgeIdentity] = ()
+    is_included: bool = False
 
 
 class BundleReading:
@@ -55,18 +63,19 @@ class BundleReading:
         root: Verified[Root],
         now: int,
         files: EvidenceFiles,
-        identities: Sequence[AgeIdentity] = (),
+        sealed: SealedReading = SealedReading(),
         load_counted: LoadCounted = lambda _: {},
     ) -> None:
         """Take today's root, the time in seconds since 1970, and where evidence goes.
 
-        ``identities`` open sealed bundles; what none of them opens is not looked into.
+        What no identity of ``sealed`` opens is not looked into.
         ``load_counted`` returns what an import of a bundle kept, by file name (format §17.9).
         """
         self._root = root
         self._now = now
         self._files = files
-        self._identities = identities
+        self._hidden = files.withhold()
+        self._sealed = sealed
         self._load_counted = load_counted
         self.roots: list[SignedRoot] = []
         """The roots that travel with the bundles."""
@@ -93,29 +102,31 @@ class BundleReading:
         self, opened: Unverified, location: Location, connector: Connector
     ) -> AuditedBundle:
         """Read a bundle; if it is sealed and an identity opens it, also the one inside."""
-        outer = self._read_one(opened, location, connector)
-        if outer.recipients is None or not self._identities:
+        outer = self._read_one(opened, location, connector, self._files)
+        if outer.recipients is None or not self._sealed.identities:
             return outer
         try:
-            inner = look_inside(opened, self._identities, self._root)
+            inner = look_inside(opened, self._sealed.identities, self._root)
         except NoIdentityError:  # the report says that it was not looked into
             return outer
         except AirgapError as error:
             self.unreadable.append((f"{outer.source}, inside {outer.bundle[:16]}", error.message))
             return outer
-        return _join_inner(outer, self._read_one(inner, location, connector))
+        files = self._files if self._sealed.is_included else self._hidden
+        return _join_inner(outer, self._read_one(inner, location, connector, files))
 
     def _read_one(
-        self, opened: Unverified, location: Location, connector: Connector
+        self, opened: Unverified, location: Location, connector: Connector, files: EvidenceFiles
     ) -> AuditedBundle:
         reader, manifest = opened.reader, opened.manifest
         evidence = read_evidence(reader)
         candidate = BundleToSign(reader, opened.bundle, manifest, opened.raw, evidence)
         stamped = open_stamped_bundle(candidate, connector)
         self.roots += read_travelling(reader)
-        files = {layout.MANIFEST: opened.raw, **stamped.signed, **stamped.attached}
-        folder = self._files.add_bundle(opened.bundle, files)
+        beside = {layout.MANIFEST: opened.raw, **stamped.signed, **stamped.attached}
+        folder = files.add_bundle(opened.bundle, beside)
         stamps, unchecked = self._judge_stamps(stamped, folder)
+        signed = SignedFiles(opened.bundle, opened.raw, folder, stamped.signed)
         volumes = read_labels(reader.packs, opened.bundle, len(manifest.packs))
         return AuditedBundle(
             bundle=opened.bundle,
@@ -137,7 +148,7 @@ class BundleReading:
             recipients=manifest.sealed.recipients if manifest.sealed else None,
             completes=manifest.completes.hex() if manifest.completes else "",
             rules=_judge_rules(opened.raw, evidence, self._root, self._now, manifest),
-            signatures=tuple(self._judge_signatures(opened, stamped, stamps, folder)),
+            signatures=tuple(self._judge_signatures(opened, signed, stamps, files)),
             stamps=stamps,
             stamps_unchecked=unchecked,
             attachments=tuple(sorted(stamped.attached)),
@@ -156,7 +167,8 @@ class BundleReading:
         differing = [
             name
             for here, there in zip(first.folders, other.folders, strict=False)
-            for name in self._files.list_differing(here, there)
+            for files in (self._files, self._hidden)
+            for name in files.list_differing(here, there)
         ]
         rules = dict(first.rules)
         for one in other.signatures:
@@ -173,9 +185,12 @@ class BundleReading:
 
     def _digest(self, proof: AuditedSignature | AuditedStamp) -> tuple[str | bool | None, ...]:
         """Return what a signature or stamp is, whatever folder of the evidence it lies in."""
-        digests = self._files.digests
         is_kept = isinstance(proof, AuditedSignature) and proof.is_kept
-        return _base(proof.file), digests.get(proof.file), digests.get(proof.over), is_kept
+        return _base(proof.file), self._find(proof.file), self._find(proof.over), is_kept
+
+    def _find(self, file: str) -> str | None:
+        """Return the SHA-256 of a file of the evidence, or of one that is withheld."""
+        return self._files.digests.get(file, self._hidden.digests.get(file))
 
     def _judge_stamps(
         self, stamped: StampedBundle, folder: str
@@ -192,20 +207,19 @@ class BundleReading:
     def _judge_signatures(
         self,
         opened: Unverified,
-        stamped: StampedBundle,
+        beside: SignedFiles,
         stamps: Sequence[AuditedStamp],
-        folder: str,
+        files: EvidenceFiles,
     ) -> Iterator[AuditedSignature]:
         """Yield the signatures beside a bundle, and those that its import counted and that lack."""
         root, proven = self._root.value, {one.over: one.proven for one in stamps if one.proven}
-        beside = SignedFiles(opened.bundle, opened.raw, folder, stamped.signed)
-        signatures = list(beside.judge(root, proven, self._files))
+        signatures = list(beside.judge(root, proven, files))
         yield from signatures
         lost = _find_lost(self._load_counted(opened.bundle), signatures)
         if lost:
-            kept = SignedFiles(opened.bundle, opened.raw, f"{COUNTED}/{opened.bundle}", lost)
-            self._files.add_all(kept.folder, sorted(lost.items()))
-            for signature in kept.judge(root, {}, self._files):
+            kept = replace(beside, folder=f"{COUNTED}/{opened.bundle}", files=lost)
+            files.add_all(kept.folder, sorted(lost.items()))
+            for signature in kept.judge(root, {}, files):
                 yield replace(signature, is_kept=True)
 
 

@@ -1,7 +1,7 @@
 """The receipts of an audit: those that this machine accepted, or files that were brought (§29)."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -59,17 +59,20 @@ def list_named_receipts(paths: Sequence[Path]) -> Iterator[bytes]:
         yield from map(read_receipt_file, named)
 
 
-def read_receipts(raws: Iterator[bytes], root: Root, files: EvidenceFiles) -> list[AuditedReceipt]:
+def read_receipts(
+    raws: Iterator[bytes], root: Root, files: EvidenceFiles, sealed: Collection[str] = ()
+) -> list[AuditedReceipt]:
     """Verify receipts with today's root; one that cannot be verified says why.
+
+    Those that name the items of one of the ``sealed`` bundles are withheld from the evidence.
 
     Raises:
         UsageError: there are more than a report may have.
         AirgapError: by the iterator.
     """
-    keys = {key.id: key for key in root.keys}
     found: dict[str, AuditedReceipt] = {}
     for raw in islice(raws, limits.AUDIT_RECEIPTS):
-        audited = _read_one(raw, root, keys, files)
+        audited = _read_one(raw, root, files, sealed)
         found.setdefault(audited.file, audited)
     if next(raws, None) is not None:
         raise UsageError(
@@ -79,7 +82,7 @@ def read_receipts(raws: Iterator[bytes], root: Root, files: EvidenceFiles) -> li
 
 
 def _read_one(
-    raw: bytes, root: Root, keys: Mapping[str, Key], files: EvidenceFiles
+    raw: bytes, root: Root, files: EvidenceFiles, sealed: Collection[str]
 ) -> AuditedReceipt:
     name = f"receipts/{hashlib.sha256(raw).hexdigest()[:_DIGITS]}{_SUFFIX}"
     try:
@@ -90,10 +93,12 @@ def _read_one(
             digest = hashlib.sha256(read_envelope(raw).payload).digest()
         files.add(name, raw)
         return AuditedReceipt(name, digest, None, "", 0, problem=error.message)
-    point = signed.checkpoint
+    point, receipt = signed.checkpoint, signed.receipt
+    if receipt.items and receipt.bundle_id in sealed:
+        files = files.withhold()
     name = f"receipts/{point.origin[-_DIGITS:]}.{signed.receipt.ledger.index + 1}.{name[9:]}"
     files.add(name, raw)
-    return _describe(name, raw, signed, keys, files)
+    return _describe(name, raw, signed, {key.id: key for key in root.keys}, files)
 
 
 def _describe(

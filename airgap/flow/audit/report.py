@@ -4,7 +4,7 @@ Format §38.3 has its schema.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from airgap.flow.audit.citations import Citations, EvidenceItem
@@ -131,7 +131,11 @@ class _ReportWriter:
             ],
             "not_shown": list(list_not_shown(material, self._movements)),
         }
-        return {**head, **sections, "evidence": [_describe_item(i) for i in self._citations.items]}
+        evidence = [_describe_item(item) for item in self._citations.items]
+        return {
+            name: part if name == "evidence" else _drop_withheld(part)
+            for name, part in {**head, **sections, "evidence": evidence}.items()
+        }
 
     # ---- verdict
 
@@ -183,7 +187,7 @@ class _ReportWriter:
         }
 
     def _describe_movement(self, movement: Movement) -> dict[str, Any]:
-        carried, decision = movement.carried, movement.decision
+        carried, decision, material = movement.carried, movement.decision, self._material
         channel, sequence = movement.position
         return {
             "bundle": movement.bundle,
@@ -192,7 +196,7 @@ class _ReportWriter:
             "outcome": _find_outcome(movement),
             "partner": movement.partner,
             "root_version": decision.entry.root if decision else None,
-            "items": _describe_items(movement),
+            "items": _describe_items(movement, material.hidden),
             "size": carried.size if carried and not carried.is_closed else None,
             "labels": dict(carried.labels) if carried else {},
             "expires_at": _format(carried.expires_at) if carried else None,
@@ -487,6 +491,18 @@ class _ReportWriter:
         return [self._citations.cite("a key: the SHA-256 of its DER form is its id", file, command)]
 
 
+def _drop_withheld(value: Any) -> Any:  # noqa: ANN401  (plain data)
+    """Leave out the numbers 0, which stand for evidence that is withheld."""
+    if isinstance(value, dict):
+        return {
+            name: [number for number in part if number != 0]
+            if name == "evidence"
+            else _drop_withheld(part)
+            for name, part in value.items()
+        }
+    return [_drop_withheld(part) for part in value] if isinstance(value, list) else value
+
+
 def _describe_seal(carried: AuditedBundle | None) -> dict[str, Any] | None:
     """Say how a bundle is sealed; None: it is not, or no location was read that has it."""
     if carried is None or carried.recipients is None:
@@ -495,8 +511,11 @@ def _describe_seal(carried: AuditedBundle | None) -> dict[str, Any] | None:
     return {"index": index, "recipients": carried.recipients, "opened": bool(carried.index)}
 
 
-def _describe_items(movement: Movement) -> list[dict[str, Any]] | None:
-    """Return the items, by the manifest or else by a receipt; None: neither was read."""
+def _describe_items(movement: Movement, hidden: Collection[str]) -> list[dict[str, Any]] | None:
+    """Return the items, by the manifest or else by a receipt; None: neither was read.
+
+    A receipt does not tell of a ``hidden`` bundle what its seal keeps secret.
+    """
     carried = movement.carried
     if carried is not None and not carried.is_closed:
         return [
@@ -511,7 +530,7 @@ def _describe_items(movement: Movement) -> list[dict[str, Any]] | None:
             for item in carried.items
         ]
     named = [one.receipt.items for one in movement.receipts if one.receipt and one.receipt.items]
-    if not named:
+    if not named or movement.bundle in hidden:
         return None
     return [
         {

@@ -18,13 +18,12 @@ from airgap.flow.audit.evidence_texts import write_texts
 from airgap.flow.audit.material import (
     AuditedBundle,
     AuditedLedger,
-    AuditedReceipt,
     AuditedRoots,
     AuditFilter,
     AuditMaterial,
 )
 from airgap.flow.audit.page import render_page
-from airgap.flow.audit.read_bundles import BundleReading, LoadCounted, read_bundles
+from airgap.flow.audit.read_bundles import BundleReading, LoadCounted, SealedReading, read_bundles
 from airgap.flow.audit.read_ledgers import (
     read_own_ledgers,
     read_shown_ledgers,
@@ -67,6 +66,8 @@ class AuditRequest:
     evidence: Path | None = None
     identities: Sequence[str] = ()
     """Files, or descriptors as ``fd:N``, that open sealed bundles."""
+    include_sealed: bool = False
+    """Whether the evidence has what is inside sealed bundles, in plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +122,15 @@ def _read_material(
     """Read everything; return it with the commands that check the roots, by fingerprint."""
     named = list(map(read_root_file, request.roots))
     today, own = choose_root(named, request.fingerprints)
-    identities = read_identities(request.identities)
+    sealed = SealedReading(read_identities(request.identities), request.include_sealed)
     counted: LoadCounted = (lambda _: {}) if request.ledgers else load_counted
-    reading = BundleReading(today, request.now, files, identities, counted)
+    reading = BundleReading(today, request.now, files, sealed, counted)
     bundles = read_bundles(reading, request.sources, connector)
     roots = judge_roots(today, [own, *named, *reading.roots], request.fingerprints)
     commands = write_roots(roots, files)
     ledgers = _read_ledgers(request, roots, files)
-    receipts = _read_receipts(request, roots, files)
+    hidden = frozenset() if request.include_sealed else _find_sealed(bundles, ledgers)
+    receipts = read_receipts(_list_receipts(request, roots), roots.root, files, hidden)
     site = roots.root.site
     material = AuditMaterial(
         request.now,
@@ -141,6 +143,7 @@ def _read_material(
         unreadable=reading.unreadable,
         forks=0 if request.ledgers else count_forks(site),
         sources=_list_sources(bundles),
+        hidden=hidden,
     )
     return material, commands
 
@@ -153,16 +156,24 @@ def _read_ledgers(
     return read_shown_ledgers(request.ledgers, roots.root, request.now, files)
 
 
-def _read_receipts(
-    request: AuditRequest, roots: AuditedRoots, files: EvidenceFiles
-) -> list[AuditedReceipt]:
-    """Read the receipts that were named; else this machine's, if its ledgers are read, too."""
-    raws: Iterator[bytes] = iter(())
+def _find_sealed(
+    bundles: Sequence[AuditedBundle], ledgers: Sequence[AuditedLedger]
+) -> frozenset[str]:
+    """Return the bundles that were sealed, as far as a ledger or an opened location says so."""
+    recorded = (one.entry for ledger in ledgers for one in ledger.entries)
+    return frozenset(
+        [
+            *(entry.bundle.hex() for entry in recorded if entry.event == "sealed" and entry.bundle),
+            *(bundle.bundle for bundle in bundles if bundle.index),
+        ]
+    )
+
+
+def _list_receipts(request: AuditRequest, roots: AuditedRoots) -> Iterator[bytes]:
+    """Return the receipts that were named; else this machine's, if its ledgers are read, too."""
     if request.receipts:
-        raws = list_named_receipts(request.receipts)
-    elif not request.ledgers:
-        raws = list_own_receipts(roots.root.site)
-    return read_receipts(raws, roots.root, files)
+        return list_named_receipts(request.receipts)
+    return iter(()) if request.ledgers else list_own_receipts(roots.root.site)
 
 
 def _list_sources(bundles: Sequence[AuditedBundle]) -> tuple[str, ...]:

@@ -368,7 +368,8 @@ def test_an_auditor_with_an_identity_sees_what_is_inside(
     machines: Machines, sealed: SealedDepot, tmp_path: Path
 ) -> None:
     closed = sealed.audit(machines, sealed.depot)
-    report = sealed.audit(machines, sealed.depot, "--identity", sealed.identity)
+    words = ("--identity", sealed.identity, "--include-sealed")
+    report = sealed.audit(machines, sealed.depot, *words)
 
     (row,) = report["moved"]
     assert (row["bundle"], row["sealed"]["opened"]) == (closed["moved"][0]["bundle"], True)
@@ -385,6 +386,43 @@ def test_an_auditor_with_an_identity_sees_what_is_inside(
     assert b"opened for this report" in (tmp_path / "r.html").read_bytes()
     (medium,) = report["media"]
     assert (medium["opened"], medium["packs"]) == (True, closed["media"][0]["packs"])
+
+
+def read_evidence(folder: Path) -> bytes:
+    """Return all evidence but the report, and its list of digests."""
+    texts = ("report.html", "report.json", "SHA256SUMS", "check.sh")
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return b"".join(path.read_bytes() for path in files if path.name not in texts)
+
+
+def test_the_evidence_names_what_is_inside_only_if_a_person_asks_for_that(
+    machines: Machines, sealed: SealedDepot, tmp_path: Path
+) -> None:
+    opened = ("--identity", sealed.identity)
+    words = ("--receipt", tmp_path / "receipts", "--recorder-key", machines.key("ray"))
+    machines.run(sealed.side, "import", sealed.depot, *opened, *words)
+    (receipt,) = (tmp_path / "receipts").iterdir()
+    machines.run(sealed.side, "receipt", "accept", receipt)
+
+    for more in ((), opened):
+        report = sealed.audit(machines, sealed.depot, *more)
+        assert b"ranker" not in read_evidence(tmp_path / "evidence")
+        assert (b"ranker" in (tmp_path / "r.html").read_bytes()) == bool(more)
+        (row,) = report["moved"]
+        assert bool(row["items"]) == bool(more)
+        assert row["receipts"][0]["evidence"] == []
+        assert not (tmp_path / "evidence/receipts").exists()
+        (bundle,) = report["rules"]["bundles"]
+        inner = [one for one in bundle["signatures"] if not one["evidence"]]
+        assert len(inner) == bool(more)
+        assert any("`--include-sealed` adds it" in one for one in report["not_shown"])
+
+    report = sealed.audit(machines, sealed.depot, *opened, "--include-sealed")
+    assert read_evidence(tmp_path / "evidence").count(b"ranker") > 1
+    (file,) = (tmp_path / "evidence/receipts").iterdir()
+    assert file.read_bytes() == receipt.read_bytes()
+    assert len(report["moved"][0]["receipts"][0]["evidence"]) == 1
+    assert not any("--include-sealed" in one for one in report["not_shown"])
 
 
 def test_a_sealed_file_is_joined_with_what_is_inside_without_a_ledger(
