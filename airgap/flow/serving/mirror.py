@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, MissingError
@@ -19,7 +19,7 @@ from airgap.flow.location.location import DepotLocation
 from airgap.flow.serving.block_reader import BlockReader, DamagedPackError
 from airgap.flow.serving.content import ServedContent, make_file, make_tar
 from airgap.flow.serving.examine import Examiner, read_manifest
-from airgap.flow.serving.index import ItemRow, ServingIndex, Withheld
+from airgap.flow.serving.index import BundleRow, ItemRow, ServingIndex, Withheld
 from airgap.flow.serving.readable import ReadableBundle, make_readable
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest
@@ -30,6 +30,7 @@ from airgap.transport.port import Transport
 
 __all__ = ["Mirror", "NotReadyError", "index_path", "open_mirror"]
 
+T = TypeVar("T")
 _OPEN_BUNDLES: Final = 16
 _LOOK_AGAIN: Final = 60.0  # seconds: someone may have rejected a bundle, or the ledger has grown
 _ROOT_SECONDS: Final = 0.5  # between looks at the root while packs are verified
@@ -159,6 +160,35 @@ class Mirror:
         )
         return read
 
+    def demand_current(self) -> None:
+        """Demand that something may be served now. Raises MissingError: nothing is."""
+        self._now()
+
+    def list_carried(self) -> list[str]:
+        """Return the sorted ids of the bundles that this site does not refuse.
+
+        Beside those that are served, these wait for an attestation, are sealed or complete others.
+
+        Raises:
+            MissingError: nothing is served at present.
+        """
+        now = self._now()
+        return [row.bundle for row in self.index.list_bundles() if not _refuses(row, now)]
+
+    def demand_carried(self, bundle: str) -> None:
+        """Demand that a bundle is one of ``list_carried``. Raises MissingError: it is not."""
+        now = self._now()
+        rows = self.index.find_bundles(bundle)
+        reason = _refuses(rows[0], now) if rows else "It is not in the depot."
+        if reason:
+            raise MissingError(f"The bundle {bundle} is not given. {reason}", "Ask the site.")
+
+    def run(self, work: Callable[[Depot], T]) -> T:
+        """Do something with the depot over a connection of its own; return what it returns."""
+        task = self._pool.submit(lambda transport: work(Depot(transport, self._depot.work)))
+        result: T = self._pool.result(task)
+        return result
+
     def tell_time(self) -> int:
         """Return the time, in seconds since 1970, that what is served is judged by."""
         return max(int(self._clock()), self._floor)
@@ -268,6 +298,14 @@ class Mirror:
             if len(self._opened) > _OPEN_BUNDLES:
                 self._opened.popitem(last=False)
         return opened
+
+
+def _refuses(row: BundleRow, now: int) -> str:
+    """Return why a bundle is refused; empty if it is not."""
+    if row.status == "refused":
+        return row.reason
+    is_over = row.expires_at is not None and now > row.expires_at
+    return "It has expired." if is_over else ""
 
 
 def _read_root() -> object:

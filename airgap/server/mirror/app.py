@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from airgap.errors import AirgapError
 from airgap.flow.serving.mirror import Mirror
-from airgap.server.mirror import bentocloud, hub, registry, simple_index
+from airgap.server.mirror import bentocloud, depot_files, hub, registry, simple_index
 from airgap.server.mirror.answers import make_error
 from airgap.server.mirror.console.routes import make_routes as make_console_routes
 from airgap.server.mirror.token_gate import TokenGate
@@ -27,7 +27,7 @@ def make_app(mirror: Mirror, tokens: TokenFile | None = None) -> ASGIApp:
         return JSONResponse({"served": served, "withheld": len(bundles) - served})
 
     routes = [Route("/-/health", get_health), *make_console_routes(mirror, tokens)]
-    for protocol in (bentocloud, registry, simple_index, hub):
+    for protocol in (depot_files, bentocloud, registry, simple_index, hub):
         routes += protocol.make_routes(mirror)
     app = Starlette(routes=routes, exception_handlers={AirgapError: make_error})
     return app if tokens is None else TokenGate(app, tokens)
