@@ -198,7 +198,7 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
             f"Not checked, and site {site} may refuse it for that: {', '.join(unchecked)}. Give"
             " --identity, or run `airgap import --dry-run` where the identity is."
         )
-    verdict = "" if unchecked else f"Site {site} demands no more. "
+    verdict = "" if unchecked else f"Meets every requirement of site {site}. "
     lines.append(f"{verdict}{what} ({size_text(done.bytes_read)}).")
     return [*lines, f"bundle {opened.bundle}"]
 

@@ -121,10 +121,10 @@ def test_verify_without_an_identity_reads_signatures_and_packs(
     assert ran.code == 0, ran.err
     assert "SEALED to 2 recipients" in ran.out
     assert "Not checked, and site ward may refuse it for that: builders inside, chan" in ran.out
-    assert "demands no more" not in ran.out
+    assert "Meets every requirement" not in ran.out
     inside = isolated.run("verify", depot, "--identity", site.identity)
     assert "OK: bento secret-shop:v1" in inside.out
-    assert "Site ward demands no more." in inside.out
+    assert "Meets every requirement of site ward." in inside.out
     damaged = tmp_path / "damaged"
     shutil.copytree(depot, damaged)
     pack = next((damaged / "packs").rglob("*.pack"))
