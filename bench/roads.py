@@ -8,9 +8,9 @@ each round, in another order each time; each is a process of its own, whose proc
 counted with those of its children. A ratio is a median of ratios within a round. Servers run as
 root; S3 needs obstore (`pip install obstore`).
 
-The link is the loopback of a network namespace of its own with a token bucket of 1 Gbit/s. There,
-an export is compared with the longer of two things alone: the same export to a local depot, and
-lftp or sftp sending what it wrote.
+The link is the loopback of a network namespace of its own with a token bucket of 1 Gbit/s, then of
+200 Mbit/s. There, an export is compared with the longer of two things alone: the same export to a
+local depot, and lftp sending what it wrote.
 """
 
 import ctypes
@@ -43,7 +43,8 @@ from tests.servers.ftp import FtpServer
 MIB: Final = 1024 * 1024
 PACK: Final = 64 * MIB
 GB: Final = 1_000_000_000
-LINK: Final = "tbf rate 1gbit burst 512kb latency 50ms"
+LINKS: Final = ("1gbit", "200mbit")
+SHAPE: Final = ("burst", "512kb", "latency", "50ms")
 Client = Callable[[], None]
 
 libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -78,17 +79,17 @@ def main() -> None:
     top.mkdir(parents=True)
     top.chmod(0o711)
     tempfile.tempdir = str(top)
-    found = results.head(float(scale), int(rounds)) | {"rows": []}
     try:
         for name in names or ROADS:
             work = top / name
             work.mkdir(mode=0o711)
+            found = results.head(float(scale), int(rounds)) | {"rows": []}
             for step in ROADS[name](work, float(scale)):
-                found["rows"] += show(name, step, interleaved(step, int(rounds)))
+                found["rows"] += show(step, interleaved(step, int(rounds)))
             shutil.rmtree(work)
+            print(results.write(f"road-{name}", float(scale), found), flush=True)
     finally:
         shutil.rmtree(top)
-    print(results.write("roads" if not names else f"roads-{'-'.join(names)}", float(scale), found))
 
 
 def interleaved(step: Step, rounds: int) -> dict[str, list[Took]]:
@@ -121,7 +122,7 @@ def measure(client: Client) -> Took:
     return Took(time.perf_counter() - started, usage.ru_utime + usage.ru_stime)
 
 
-def show(road: str, step: Step, took: dict[str, list[Took]]) -> Iterator[dict[str, Any]]:
+def show(step: Step, took: dict[str, list[Took]]) -> Iterator[dict[str, Any]]:
     """Print and yield a row for each client."""
     if step.alone:
         both = zip(*(took[name] for name in step.alone), strict=True)
@@ -131,7 +132,6 @@ def show(road: str, step: Step, took: dict[str, list[Took]]) -> Iterator[dict[st
         wall = median(one.wall for one in all_of)
         cpu = median(one.cpu for one in all_of) / step.gigabytes
         row = {
-            "road": road,
             "step": step.name,
             "client": name,
             "mb_per_s": round(1000 * step.gigabytes / wall, 1),
@@ -354,39 +354,50 @@ def streams(top: Path, scale: float) -> Iterator[Step]:
 
 
 def over_a_link(top: Path, scale: float) -> Iterator[Step]:
-    """Export over 1 Gbit/s, against the longer of the export and the way alone."""
+    """Export over a slow link, against the longer of the export and the way alone."""
     sides = make_sides(top, scale)
     sides.run(f"{EXPORT} kept")
     packs = list((top / "kept").rglob("*.pack"))
-    stored = sum(path.stat().st_size for path in packs)
-    with own_link(), ftp.serve("vsftpd", "none") as server:
-        (top / "password").write_text(server.password)
-        address = f"ftp://{server.user}@127.0.0.1:{server.port}/depot --password-file password"
-        sides.run("chmod 600 password")
+    for rate in LINKS:
+        with own_link(rate), ftp.serve("vsftpd", "none") as server:
+            yield export_over(sides, server, packs, rate)
 
-        def clean() -> None:
-            sides.run("rm -rf local imported")
-            for name in ("depot", "packs"):
-                shutil.rmtree(server.home / name, ignore_errors=True)
-            server.plant("packs", "first", b"")
 
-        names = " ".join(map(str, packs))
-        clients: dict[str, Client] = {
-            "export over the link": lambda: sides.run(f"{EXPORT} {address}"),
-            "export to a folder": lambda: sides.run(f"{EXPORT} local"),
-            "lftp over the link": lambda: lftp(server, f"mput -P 4 -O packs {names}"),
-        }
-        yield Step("export", clients, stored / GB, clean, tuple(clients)[1:])
+def export_over(sides: Sides, server: FtpServer, packs: Sequence[Path], rate: str) -> Step:
+    """Return an export to a server, and the two things that it is made of."""
+    (sides.top / "password").write_text(server.password)
+    address = f"ftp://{server.user}@127.0.0.1:{server.port}/depot --password-file password"
+    sides.run("chmod 600 password")
+
+    def clean() -> None:
+        sides.run("rm -rf local imported")
+        for name in ("depot", "packs"):
+            shutil.rmtree(server.home / name, ignore_errors=True)
+        server.plant("packs", "first", b"")
+
+    names = " ".join(map(str, packs))
+    clients: dict[str, Client] = {
+        "export over the link": lambda: sides.run(f"{EXPORT} {address}"),
+        "export to a folder": lambda: sides.run(f"{EXPORT} local"),
+        "lftp over the link": lambda: lftp(server, f"mput -P 4 -O packs {names}"),
+    }
+    return Step(
+        f"export, {rate}",
+        clients,
+        sum(path.stat().st_size for path in packs) / GB,
+        clean,
+        tuple(clients)[1:],
+    )
 
 
 @contextmanager
-def own_link() -> Iterator[None]:
-    """Move this process into a network namespace of its own, whose loopback has 1 Gbit/s."""
+def own_link(rate: str) -> Iterator[None]:
+    """Move this process into a network namespace of its own, with a loopback that is slow."""
     before = os.open("/proc/self/ns/net", os.O_RDONLY)
     enter(libc.unshare(NEW_NETWORK))
     try:
         shell(["ip", "link", "set", "lo", "up"])
-        shell(["tc", "qdisc", "add", "dev", "lo", "root", *LINK.split()])
+        shell(["tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", rate, *SHAPE])
         yield
     finally:
         enter(libc.setns(before, NEW_NETWORK))

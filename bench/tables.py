@@ -102,6 +102,22 @@ def threads(folder: str) -> Iterator[str]:
         yield f"| {title} | " + " | ".join(cells) + " |"
 
 
+def roads(folder: str, *names: str) -> Iterator[str]:
+    """Yield a row per peer of each step of some roads; the first client of a step is airgap's."""
+    yield "| | | airgap, MB/s | against | MB/s | time | CPU | CPU s/GB |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for name in names:
+        ours: dict[str, Any] = {}
+        for row in load(f"road-{name}", folder)["rows"]:
+            if row["step"] != ours.get("step"):
+                ours = row
+                continue
+            cells = [name, row["step"], f"{ours['mb_per_s']:.0f}", row["client"]]
+            cells += [f"{row['mb_per_s']:.0f}", f"{row['airgap / it, wall']:.2f}"]
+            cells += [f"{row['airgap / it, cpu']:.2f}", f"{ours['cpu_s_per_gb']:.2f}"]
+            yield "| " + " | ".join(cells) + " |"
+
+
 def short() -> Iterator[str]:
     """Yield the table of the front page."""
     found = load("compare")
