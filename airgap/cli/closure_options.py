@@ -20,15 +20,19 @@ def closure_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options of a closure: it gets them as ``closure``."""
 
     def run(*args: object, **kwargs: Any) -> int:  # noqa: ANN401  (click's)
-        from airgap.flow.exporting.closure import Closure, parse_files
-        from airgap.flow.exporting.images import parse_image, parse_platforms
+        from airgap.flow.exporting.closure import (
+            Closure,
+            parse_files,
+            parse_images,
+            parse_platforms,
+        )
 
         files = [parse_files(text) for text in kwargs.pop("files")]
         closure = Closure(
             files=files,
             packages=_pop_packages(kwargs),
             pythons=kwargs.pop("pythons"),
-            images=[parse_image(text) for text in kwargs.pop("images")],
+            images=parse_images(kwargs.pop("images")),
             platforms=parse_platforms(kwargs.pop("platforms")),
         )
         if closure.platforms and not closure.images:
@@ -128,13 +132,13 @@ def _pop_packages(kwargs: dict[str, Any]) -> "PackageOptions | None":
     Raises:
         UsageError: one of them is malformed, or given without ``--with-env``.
     """
-    from airgap.flow.exporting.packages import parse_packages
-
     with_env, build_sdists = kwargs.pop("with_env"), kwargs.pop("build_sdists")
     upgrade = kwargs.pop("upgrade")
     targets, indexes = kwargs.pop("targets"), kwargs.pop("indexes")
     wheels = kwargs.pop("wheels")
     if with_env:
+        from airgap.flow.exporting.packages import parse_packages
+
         return parse_packages(targets, indexes, wheels, build_sdists=build_sdists, upgrade=upgrade)
     source = click.get_current_context().get_parameter_source
     options = ("targets", "indexes", "wheels", "build_sdists", "upgrade")

@@ -11,7 +11,6 @@ from airgap.format import limits, wheelhouse
 from airgap.format.kinds import BENTO, WHEELHOUSE
 from airgap.store.bento_runtime import digest_requirements
 from airgap.store.kinds import find_kind
-from airgap.wheels.bento_requirements import read_folder
 
 __all__ = ["note_absent_packages"]
 
@@ -28,6 +27,8 @@ def note_absent_packages(sources: Sequence[Source]) -> Iterator[str]:
     for source in sources:
         if source.kind != BENTO.name:
             continue
+        from airgap.wheels.bento_requirements import read_folder  # only for Bentos
+
         installed = find_kind(source.kind).install_path(source.name, source.version).final
         folder = source.folder or installed
         count = read_folder(folder).count

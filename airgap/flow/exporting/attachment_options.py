@@ -6,7 +6,6 @@ from typing import Any
 
 from airgap.flow.bundle.foreign_file import ForeignFile
 from airgap.flow.exporting.attachments import AttachmentMaker, GivenFiles, Provenance
-from airgap.flow.exporting.bill_statement import BillStatement, read_sources
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.write_bundle import BundleOptions
 from airgap.signing.signer import Signer
@@ -47,6 +46,8 @@ def list_makers(
         StorageError: a file changed since it was scanned, or cannot be read.
     """
     if options.bill and signer:
+        from airgap.flow.exporting.bill_statement import BillStatement, read_sources
+
         yield BillStatement(signer, read_sources(sources))
     if options.files:
         yield GivenFiles(options.files)

@@ -4,13 +4,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airgap.errors import UsageError
 from airgap.flow.bundle.foreign_file import ForeignFile
 from airgap.flow.exporting.bases import Bases
 from airgap.flow.exporting.closure import Closure
-from airgap.flow.exporting.images import ImageFile, ImageOrigin, ImageReference
 from airgap.format import limits, tar
 from airgap.format import manifest as manifests
 from airgap.format.attachment import Allowance, attachment_file
@@ -20,6 +19,9 @@ from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
 from airgap.signing.statements import sign_statement
 from airgap.times import format_time
+
+if TYPE_CHECKING:
+    from airgap.flow.exporting.images import ImageOrigin
 
 __all__ = [
     "AttachmentMaker",
@@ -177,7 +179,9 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and not set(text) & set(' "<>\\^`{|}')
 
 
-def _name_image(origin: ImageOrigin) -> str:
+def _name_image(origin: "ImageOrigin") -> str:
+    from airgap.flow.exporting.images import ImageFile, ImageReference
+
     if isinstance(origin, ImageFile):
         name = PurePath(origin.path).name
         return f"{name}:{origin.reference}" if origin.reference else name

@@ -10,7 +10,6 @@ from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
 from airgap.flow.chunks.tensor_parts import Parts, find_parts
 from airgap.flow.exporting.select import Source
 from airgap.flow.location.location import Location, parse_location
-from airgap.flow.receipts.confirmations import BASE_PREFIX, find_bases
 from airgap.format.inventory import File
 from airgap.format.kinds import Kind
 from airgap.format.manifest import ChunkTable
@@ -89,6 +88,8 @@ def parse_bases(texts: Sequence[str]) -> list[Location]:
     """
     bases: list[Location] = []
     for text in texts:
+        from airgap.flow.receipts.confirmations import BASE_PREFIX, find_bases  # few have bases
+
         if text.startswith(BASE_PREFIX):
             bases += find_bases(text.removeprefix(BASE_PREFIX))
         else:

@@ -9,21 +9,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airgap.disk.os_errors import storage_error
 from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import UsageError
-from airgap.flow.exporting import images
-from airgap.flow.exporting.images import ImageOrigin
-from airgap.flow.exporting.packages import PackageOptions
-from airgap.flow.exporting.python_build import make_python_source
 from airgap.format import names
 from airgap.format.files import is_variable
-from airgap.oci.documents import Platform
 from airgap.store.files import FilesFolder, make_source
 from airgap.store.item_kind import Source
 
-__all__ = ["Closure", "FilesFolder", "make_sources", "parse_files"]
+if TYPE_CHECKING:
+    from airgap.flow.exporting.images import ImageOrigin
+    from airgap.flow.exporting.packages import PackageOptions
+    from airgap.oci.documents import Platform
+
+__all__ = [
+    "Closure",
+    "FilesFolder",
+    "make_sources",
+    "parse_files",
+    "parse_images",
+    "parse_platforms",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +39,12 @@ class Closure:
     """What a person wants to travel beside Bentos and models."""
 
     files: Sequence[FilesFolder] = ()
-    packages: PackageOptions | None = None
+    packages: "PackageOptions | None" = None
     """How the Python packages of the Bentos are found; None: they do not travel."""
     pythons: Sequence[Path] = ()
     """Archives of builds of Python, for hosts that have none."""
-    images: Sequence[ImageOrigin] = ()
-    platforms: Sequence[Platform] = ()
+    images: "Sequence[ImageOrigin]" = ()
+    platforms: "Sequence[Platform]" = ()
     """Those that travel of an image that has several; none: all."""
 
     def __bool__(self) -> bool:
@@ -65,15 +73,27 @@ def make_sources(closure: Closure, tmpdir: Path | None) -> Iterator[list[Source]
             own = private / f"files-{number}"
             own.mkdir()
             sources.append(make_source(folder, own))
-        for number, archive in enumerate(closure.pythons):
-            own = private / f"python-{number}"
-            own.mkdir()
-            sources.append(make_python_source(archive, own))
-        for number, image in enumerate(closure.images):
-            own = private / f"image-{number}"
-            own.mkdir()
-            sources.append(images.make_source(image, closure.platforms, own))
+        sources += _make_pythons(closure, private)
+        sources += _make_images(closure, private)
         yield sources
+
+
+def _make_pythons(closure: Closure, private: Path) -> Iterator[Source]:
+    for number, archive in enumerate(closure.pythons):
+        from airgap.flow.exporting.python_build import make_python_source  # few exports have any
+
+        own = private / f"python-{number}"
+        own.mkdir()
+        yield make_python_source(archive, own)
+
+
+def _make_images(closure: Closure, private: Path) -> Iterator[Source]:
+    for number, image in enumerate(closure.images):
+        from airgap.flow.exporting import images  # few exports have any
+
+        own = private / f"image-{number}"
+        own.mkdir()
+        yield images.make_source(image, closure.platforms, own)
 
 
 def _refuse_shared_variables(folders: Sequence[FilesFolder]) -> None:
@@ -97,6 +117,24 @@ def _make_private_folder(tmpdir: Path | None) -> Iterator[Path]:
         raise storage_error(error, top) from error
     with private as path:
         yield Path(path)
+
+
+def parse_images(texts: Sequence[str]) -> "list[ImageOrigin]":
+    """Parse where images are; raises as ``images.parse_image``."""
+    if not texts:
+        return []
+    from airgap.flow.exporting.images import parse_image
+
+    return [parse_image(text) for text in texts]
+
+
+def parse_platforms(texts: Sequence[str]) -> "list[Platform]":
+    """Parse ``os/architecture[/variant]`` of each; raises UsageError."""
+    if not texts:
+        return []
+    from airgap.flow.exporting import images
+
+    return images.parse_platforms(texts)
 
 
 def parse_files(text: str) -> FilesFolder:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error
@@ -15,7 +16,6 @@ from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import ConfigurationError, UsageError
 from airgap.flow.bundle.import_order import describe_neighbours
 from airgap.flow.bundle.open_bundle import open_unverified
-from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.disk_use import note_peaks
 from airgap.flow.exporting import stock_archive, write_bundle
 from airgap.flow.exporting.attachment_options import AttachmentOptions, list_makers
@@ -24,7 +24,6 @@ from airgap.flow.exporting.builders import require_builders
 from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import Foreseen, foresee, spool_folder
 from airgap.flow.exporting.gather import gather_sources
-from airgap.flow.exporting.licence_check import check_sources
 from airgap.flow.exporting.remember import remember_export
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
@@ -32,7 +31,6 @@ from airgap.flow.exporting.want import find_bases, list_wanted_tags
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult, Preset
 from airgap.flow.ledger.record import EventRecord, recording
 from airgap.flow.ledger.sealed import make_recorder
-from airgap.flow.licences.gate import load_policy
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.destination import name_depot, require_writable
@@ -59,6 +57,11 @@ from airgap.format.ledger import digest
 from airgap.format.want import Want
 from airgap.signing.signer import Signer
 from airgap.state.digest_cache import open_cache
+
+if TYPE_CHECKING:
+    from airgap.bom.policy import LicencePolicy
+    from airgap.flow.bundle.open_to_sign import BundleToSign
+    from airgap.flow.licences.gate import LicenceReport
 
 __all__ = [
     "ExportPlan",
@@ -143,10 +146,10 @@ def _export(request: ExportRequest, connector: Connector) -> ExportResult:
     require_builders(request.signers, request.roots)
     _refuse_unfit(request)
     settings = _make_options(request, connector)
-    policy = load_policy(request.licence_policy) if request.licence_policy else None
+    policy = _load_policy(request)
     with _select(request, progress, collects=True) as sources:
         if policy:
-            report = check_sources(policy, sources, progress)
+            report = _check_licences(policy, sources, progress)
             settings = replace(settings, documents=report.documents)
         settings = _add_attachments(request, sources, settings)
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
@@ -155,6 +158,23 @@ def _export(request: ExportRequest, connector: Connector) -> ExportResult:
         done = _write(sources, request, settings, connector)
     remember_export(done.manifest, progress)
     return replace(done, peaks=foreseen.peaks)
+
+
+def _load_policy(request: ExportRequest) -> "LicencePolicy | None":
+    """Load the licence policy, if there is one: most exports need nothing of it in memory."""
+    if request.licence_policy is None:
+        return None
+    from airgap.flow.licences.gate import load_policy
+
+    return load_policy(request.licence_policy)
+
+
+def _check_licences(
+    policy: "LicencePolicy", sources: Sequence[Source], progress: Progress
+) -> "LicenceReport":
+    from airgap.flow.exporting.licence_check import check_sources
+
+    return check_sources(policy, sources, progress)
 
 
 def _require_writable(request: ExportRequest) -> None:
@@ -192,10 +212,10 @@ def _plan(request: ExportRequest, connector: Connector) -> ExportPlan:
     progress = connector.progress
     _refuse_unfit(request)
     settings = _make_options(request, connector)
-    policy = load_policy(request.licence_policy) if request.licence_policy else None
+    policy = _load_policy(request)
     with _select(request, progress, collects=False) as sources:
         if policy:
-            check_sources(policy, sources, progress)
+            _check_licences(policy, sources, progress)
         settings = _add_attachments(request, sources, settings)
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
         items = tuple(write_bundle.draft_item(source) for source in sources)
@@ -369,7 +389,7 @@ def _refuse_unfit_for_stock(request: ExportRequest) -> None:
         )
 
 
-def sign_bundle(candidate: BundleToSign, signer: Signer, progress: Progress) -> str:
+def sign_bundle(candidate: "BundleToSign", signer: Signer, progress: Progress) -> str:
     """Add a builder's envelope to a bundle; return the envelope's file name.
 
     Nothing is verified: a second builder signs what was shown.
@@ -394,7 +414,7 @@ def sign_bundle(candidate: BundleToSign, signer: Signer, progress: Progress) -> 
     return file
 
 
-def note_other_volumes(signed: BundleToSign, progress: Progress) -> None:
+def note_other_volumes(signed: "BundleToSign", progress: Progress) -> None:
     """Say so if what was signed is one volume of several: each is admitted by itself (§19)."""
     for label in read_labels(signed.reader.packs, signed.bundle, len(signed.manifest.packs)):
         if label.count > 1:

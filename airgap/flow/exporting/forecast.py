@@ -5,7 +5,7 @@ encoded; holes of files are not read. A forecast from samples is the upper end o
 the size lies with a probability of 97 %, if all data is as varied as the samples.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -196,9 +196,10 @@ def _take_shares(
         return list(map_in_order(pool, share, samples, limit_ahead(options.jobs)))
 
 
-def _measure_share(options: PackOptions, carried: Container[bytes], sample: Sample) -> _Share:
+def _measure_share(options: PackOptions, carried: Collection[bytes], sample: Sample) -> _Share:
     piece = sample.piece
-    digest = sha256(piece.plain).digest()
+    is_asked = bool(carried or options.bases.have)
+    digest = sha256(piece.plain).digest() if is_asked else b""
     if digest in options.bases.have:
         return _Share(0, 0)
     parts = options.bases.find_similar(sample.source, sample.file.path)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from airgap.flow.exporting.absent_packages import note_absent_packages
 from airgap.flow.exporting.closure import Closure, make_sources
-from airgap.flow.exporting.packages import find_or_make_wheelhouses, find_wheelhouses
 from airgap.flow.exporting.remote_code import note_absent_code
 from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source, select_items
@@ -39,6 +38,8 @@ def gather_sources(  # noqa: PLR0913  (what a person may say)
         AirgapError: as ``find_or_make_wheelhouses``, ``make_sources`` and ``select_items``.
     """
     if closure.packages:
+        from airgap.flow.exporting.packages import find_or_make_wheelhouses, find_wheelhouses
+
         find = find_or_make_wheelhouses if collects else find_wheelhouses
         wheelhouses = find(tags.get(BENTO.name, ()), closure.packages, progress)
         tags = {**tags, WHEELHOUSE.name: [*tags.get(WHEELHOUSE.name, ()), *wheelhouses]}
