@@ -217,7 +217,7 @@ def _explain(error: AirgapError) -> Withheld:
 
 def _read_claims(stored: StoredBundle) -> Iterator[tuple[BundleRow, list[ItemRow]]]:
     """Yield what a bundle says of itself that is not admitted, if it can be read."""
-    with suppress(CorruptError):
+    with suppress(CorruptError, PolicyError):  # the latter: it needs a newer airgap
         yield _make_claims(stored.bundle, manifests.decode(stored.raw))
 
 

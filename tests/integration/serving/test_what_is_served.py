@@ -13,7 +13,7 @@ from airgap.flow.serving import mirror as mirrors
 from airgap.flow.serving.mirror import NotReadyError, index_path, open_mirror
 from airgap.format.manifest import Manifest, Pack
 from airgap.transport.folder import FolderTransport
-from tests.support import sides, stores
+from tests.support import forge, sides, stores
 from tests.support.mirrors import export, find_pack, revoke_bundle, serving, tags
 from tests.support.sides import Side, Site
 
@@ -57,6 +57,20 @@ def test_a_damaged_pack_is_not_served_before_it_is_mended(isolated: Side, depot:
         mirror._seen = ()
         mirror.keep_up()
         assert tags(mirror, "model") == ["ranker:v1"]
+
+
+def test_a_bundle_that_needs_a_newer_airgap_holds_up_no_other(
+    isolated: Side, depot: Path, site: Site
+) -> None:
+    newer = forge.draft(forge.model({"x": b"1"}, "newer:v1"), reader=2)
+    raw = newer.raw()
+    signed = forge.sign(raw, forge.load_signer(site.key()))
+    forge.write_depot(depot, forge.members(raw, signed, newer.packs))
+    with serving(isolated, depot) as mirror:
+        assert tags(mirror, "bento") == ["shop:v1"]
+        assert tags(mirror, "model") == ["ranker:v1"]
+        (reason,) = (row.reason for row in mirror.index.list_bundles() if row.reason)
+    assert "needs format version 2" in reason
 
 
 def test_a_pack_is_read_once_and_not_again_at_the_next_start(
