@@ -34,6 +34,8 @@ class DepotOptions:
     spool: Path | None = None
     mark: Callable[[], str] = lambda: "0" * 16
     verify_after_write: bool = False
+    caches_manifests: bool = True
+    """Whether manifests are kept on this machine; to read those of a folder of it costs no more."""
 
 
 _DEFAULTS: Final = DepotOptions()

@@ -18,7 +18,7 @@ from airgap.state.state_folder import state_folder
 
 __all__ = ["load", "save_manifest", "trim"]
 
-_MOST: Final = 2000
+_MOST: Final = limits.DEPOT_BUNDLES
 _MOST_BYTES: Final = 256 * limits.MIB
 _LARGEST: Final = 8 * limits.MIB
 

@@ -51,9 +51,11 @@ class FolderTransport:
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         """Send a file's bytes to the sink; see ``Transport``."""
         sent = 0
-        buffer = memoryview(bytearray(_PIECE_BYTES))
         with open_regular(self._top, names.check_name(name)) as original:
+            size = os.fstat(original).st_size
             descriptor = os.dup(original)  # an OSError of the sink is not ours: do not translate it
+        # Most files of a depot are small; to clear a whole piece takes longer than to read them.
+        buffer = memoryview(bytearray(min(_PIECE_BYTES, max(size - offset, 1))))
         try:
             while length is None or sent < length:
                 want = len(buffer) if length is None else min(len(buffer), length - sent)

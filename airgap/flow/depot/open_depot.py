@@ -116,7 +116,8 @@ def read_bundles(depot: Depot, prefix: str = "") -> Iterator[StoredBundle | Dama
             yield from _yield_result(pending.popleft())
     finally:
         pool.close()
-        manifest_cache.trim()
+        if depot.work.caches_manifests:
+            manifest_cache.trim()
 
 
 def read_bundle(depot: Depot, bundle: str) -> StoredBundle | DamagedBundle:
@@ -156,7 +157,7 @@ class _BundleRead:
         try:
             if layout.MANIFEST not in reader.list_files():
                 return None
-            raw = manifest_cache.load(self.bundle)
+            raw = manifest_cache.load(self.bundle) if self.work.caches_manifests else None
             if raw is None:
                 raw = self._fetch_manifest(reader)
             return StoredBundle(
@@ -175,7 +176,8 @@ class _BundleRead:
                 f"Copy {layout.manifest_name(self.bundle)} from its source again, or delete the"
                 " bundle.",
             )
-        manifest_cache.save_manifest(self.bundle, raw)
+        if self.work.caches_manifests:
+            manifest_cache.save_manifest(self.bundle, raw)
         return raw
 
 

@@ -76,7 +76,11 @@ class Connector:
             ConfigurationError: this machine lacks what it needs for that (password, library).
         """
         if isinstance(location, LocalDepot):
-            work = DepotOptions(jobs=self.transfer.jobs or CONNECTIONS, mark=upload_marks.hold_mark)
+            work = DepotOptions(
+                jobs=self.transfer.jobs or CONNECTIONS,
+                mark=upload_marks.hold_mark,
+                caches_manifests=False,
+            )
             return Depot(FolderTransport(location.path), work)
         jobs = self.count_jobs(location)
         work = DepotOptions(

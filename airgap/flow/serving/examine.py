@@ -82,14 +82,15 @@ class Examiner:
         """Read what was not verified yet, and serve what is whole; raises as ``admit``."""
         served = {row.bundle for row in self.index.list_bundles() if not row.reason}
         packs = set(self.index.list_verified())
-        right = [bundle for bundle in standing.lenders if self._verify(bundle, packs)]
+        right = [bundle for bundle in standing.lenders if self._verify(bundle, packs) is not None]
         for bundle in standing.whole:
             if bundle in served:
                 right.append(bundle)
-            elif self._verify(bundle, packs):
+            elif (manifest := self._verify(bundle, packs)) is not None:
                 right.append(bundle)
-                self._serve(bundle)
-        right += [bundle for bundle in standing.differences if self._verify(bundle, packs)]
+                self._serve(bundle, manifest)
+        differences = standing.differences
+        right += [bundle for bundle in differences if self._verify(bundle, packs) is not None]
         for bundle in standing.differences:
             self._serve_difference(bundle, right)
 
@@ -121,36 +122,43 @@ class Examiner:
                 standing.claims.append(_make_claims(stored.bundle, manifest))
         return standing
 
-    def _verify(self, bundle: str, verified: set[str]) -> bool:
-        """Read the packs of a bundle that were not verified yet; tell whether all are right."""
+    def _verify(self, bundle: str, verified: set[str]) -> Manifest | None:
+        """Read the packs of a bundle that were not verified yet.
+
+        Return its manifest; None if a pack is not right, or was left for the next time.
+        """
         try:
-            for pack in read_manifest(self.depot, bundle).packs:
+            manifest = read_manifest(self.depot, bundle)
+            for pack in manifest.packs:
                 digest = pack.digest.hex()
                 if digest in verified:
                     continue
                 if self.is_interrupted():
-                    return False
+                    return None
                 _verify_pack(self.depot, pack)
                 self.index.note_verified([digest])
                 verified.add(digest)
         except AirgapError as error:
             self.index.withhold({bundle: Withheld("refused", error.message)})
-            return False
-        return True
+            return None
+        return manifest
 
     def _serve_difference(self, bundle: str, right: Sequence[str]) -> None:
         """Serve a bundle that needs chunks of others, if they are all there."""
         try:
-            bases = self._find_bases(bundle, right)
+            manifest = read_manifest(self.depot, bundle)
+            bases = self._find_bases(bundle, manifest, right)
         except AirgapError as error:
             self.index.withhold({bundle: Withheld("refused", error.message)})
             return
-        self._serve(bundle, bases)
+        self._serve(bundle, manifest, bases)
 
-    def _find_bases(self, bundle: str, right: Sequence[str]) -> dict[str, Manifest]:
+    def _find_bases(
+        self, bundle: str, difference: Manifest, right: Sequence[str]
+    ) -> dict[str, Manifest]:
         """Return the bundles that have chunks which this one, or one of those, needs."""
         bases: dict[str, Manifest] = {}
-        wanted, fresh = list_missing(read_manifest(self.depot, bundle)), True
+        wanted, fresh = list_missing(difference), True
         while fresh:
             fresh = False
             for other in right:
@@ -162,10 +170,11 @@ class Examiner:
                     wanted |= list_missing(manifest)
         return bases
 
-    def _serve(self, bundle: str, bases: Mapping[str, Manifest] = MappingProxyType({})) -> None:
+    def _serve(
+        self, bundle: str, manifest: Manifest, bases: Mapping[str, Manifest] = MappingProxyType({})
+    ) -> None:
         """Serve a bundle whose packs were verified, if nothing that it needs is missing."""
         try:
-            manifest = read_manifest(self.depot, bundle)
             readable = make_readable(manifest, bases.values())
             items = [self._describe(bundle, readable, item) for item in manifest.items]
         except AirgapError as error:
@@ -199,7 +208,7 @@ def read_manifest(depot: Depot, bundle: str) -> Manifest:
         CorruptError: it was changed meanwhile.
         TransportError: the depot cannot be read.
     """
-    raw = manifest_cache.load(bundle)
+    raw = manifest_cache.load(bundle) if depot.work.caches_manifests else None
     if raw is None:
         _, raw = DepotBundle(depot, bundle).read_manifest()
     if manifests.bundle_id(raw) != bundle:

@@ -19,7 +19,7 @@ from airgap.errors import (
 )
 from airgap.format import layout
 from airgap.format.attachment import parse_attachment_file
-from tests.servers import kinds
+from tests.servers import fake_web, kinds
 from tests.servers.addresses import Address, address_of
 from tests.servers.folder_on_server import FolderOnServer, Server
 from tests.support import refusals, sides, stores
@@ -382,20 +382,23 @@ def test_a_bundle_that_holds_more_is_deleted_by_its_id_alone(
     assert list(depot.glob("packs/*/*.pack"))
 
 
-def test_manifests_are_fetched_once(
-    small: Side, isolated: Side, site: Site, depot: Path, monkeypatch: pytest.MonkeyPatch
+def test_manifests_are_fetched_once_from_a_server(
+    small: Side, isolated: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    push(small, site, "shop:v1", depot)
-    assert isolated.run("list", depot).code == 0
-
     def refuse(_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(DepotBundle, "read_manifest", refuse)
-    assert isolated.run("list", depot).code == 0
-    (kept,) = (isolated.state / "cache/manifests").iterdir()
-    kept.write_bytes(b"damaged")
-    assert isolated.run("list", depot).code != 0
+    with fake_web.serve(tmp_path) as server:
+        depot = f"http://127.0.0.1:{server.port}/depot"
+        ran = small.run("push", "shop:v1", depot, "--key", site.key())
+        assert ran.code == 0, ran.err
+        assert isolated.run("list", depot).code == 0
+
+        monkeypatch.setattr(DepotBundle, "read_manifest", refuse)
+        assert isolated.run("list", depot).code == 0
+        (kept,) = (isolated.state / "cache/manifests").iterdir()
+        kept.write_bytes(b"damaged")
+        assert isolated.run("list", depot).code != 0
 
 
 def test_what_is_attached_and_which_licences_may_travel_is_said_at_a_push(

@@ -14,7 +14,7 @@ from airgap.flow.serving.mirror import NotReadyError, index_path, open_mirror
 from airgap.format.manifest import Manifest, Pack
 from airgap.transport.folder import FolderTransport
 from tests.support import forge, sides, stores
-from tests.support.mirrors import export, find_pack, revoke_bundle, serving, tags
+from tests.support.mirrors import export, find_pack, flip_byte, revoke_bundle, serving, tags
 from tests.support.sides import Side, Site
 
 
@@ -71,6 +71,17 @@ def test_a_bundle_that_needs_a_newer_airgap_holds_up_no_other(
         assert tags(mirror, "model") == ["ranker:v1"]
         (reason,) = (row.reason for row in mirror.index.list_bundles() if row.reason)
     assert "needs format version 2" in reason
+
+
+def test_a_manifest_that_is_damaged_later_is_found_out(isolated: Side, depot: Path) -> None:
+    with serving(isolated, depot) as mirror:
+        assert tags(mirror, "bento") == ["shop:v1"]
+    (manifest,) = depot.rglob("manifest.msgpack")
+    flip_byte(manifest)
+    with serving(isolated, depot) as mirror:
+        assert tags(mirror, "bento") == []
+        (row,) = mirror.index.list_bundles()
+    assert "is damaged" in row.reason
 
 
 def test_a_pack_is_read_once_and_not_again_at_the_next_start(
