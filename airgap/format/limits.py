@@ -74,7 +74,7 @@ CHUNK_USES = 2 * CHUNKS  # by files: several may use the same chunk
 PACKS = 1_000_000
 
 CHUNK_BYTES = 4 * MIB
-PACK_TARGET_BYTES = 32 * MIB  # writers end a pack here: an import has two packs in memory
+PACK_TARGET_BYTES = 32 * MIB  # writers end a pack here: an import has two to five packs in memory
 PACK_BYTES = 64 * MIB + CHUNK_BYTES
 
 PATH_BYTES = 1024

@@ -20,8 +20,8 @@ from airgap.chunking.zeros import digest_chunk
 from airgap.codec.table import DIFFERENCE, Preset, encode, encode_difference
 from airgap.errors import StorageError
 from airgap.flow.chunks.tensor_parts import Parts
+from airgap.flow.digesters import Digester, Digesters, run_digesters
 from airgap.flow.exporting.bases import NO_BASES, Bases
-from airgap.flow.exporting.digesters import Digester, Digesters, run_digesters
 from airgap.flow.exporting.packing import (
     PackBuilder,
     PackWriting,
@@ -113,8 +113,8 @@ def _pack_items(
     most = _limit_ahead(options.jobs)
     with (
         run_workers(options.jobs) as pool,
-        run_digesters(options.jobs) as file_digesters,
-        run_digesters(options.jobs) as pack_digesters,
+        run_digesters(min(options.jobs, SIDE_BY_SIDE)) as file_digesters,
+        run_digesters(min(options.jobs, SIDE_BY_SIDE)) as pack_digesters,
         # Left first: it may wait for a pack's digest.
         serial_executor(abort, lag=_MOST_PACKS) as disk,
     ):

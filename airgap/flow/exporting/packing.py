@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from airgap.carrier.port import BundleWriter
 from airgap.codec.buffer import Buffer
-from airgap.flow.exporting.digesters import Digester, Digesters
+from airgap.flow.digesters import Digester, Digesters
 from airgap.flow.exporting.read import ChunkNames
 from airgap.flow.exporting.unread import NOTHING_UNREAD, CachedPack, Unread
 from airgap.format import limits

@@ -4,15 +4,21 @@ import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from airgap.codec.buffer import Buffer
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.chunks.missing_chunks import MissingChunks
-from airgap.flow.importing.targets import FileDigests, Targets
-from airgap.flow.importing.unpack import ChunkConsumer, Pieces, WantedPacks, plain_chunks
+from airgap.flow.importing.targets import FileDigests, Targets, run_file_digesters
+from airgap.flow.importing.unpack import (
+    ChunkConsumer,
+    Pieces,
+    WantedPacks,
+    plain_chunks,
+)
 from airgap.flow.media.resume import VolumeResume
-from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers, serial_executor
+from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers
 from airgap.flow.progress import Progress
 from airgap.format.manifest import Manifest
 from airgap.store.staging import StagedItem
@@ -44,10 +50,6 @@ def stage_packs(
     base.refuse(base.find(missing))
     writer = _Writer(staged, targets)
 
-    def take(pieces: Pieces) -> None:
-        writer.write_small(pieces)
-        digests.feed(targets, pieces)
-
     with run_workers(jobs) as pool:
         needed = (chunk for chunk in missing if chunk >= manifest.carried)
         for _ in map_in_order(
@@ -55,18 +57,21 @@ def stage_packs(
         ):
             pass
     packs = WantedPacks(resume.source, manifest, _find_packs(manifest, missing))
-    with serial_executor() as digester:
+    with run_file_digesters(jobs) as digesters:
+        small = digesters.begin()
         work = ChunkConsumer(
             "importing",
             wanted=targets.__contains__,
             covered=digests.covers,
             write=writer.write_large,
-            after=digester.submit,
+            after=digesters.when_done,
             base=base.read,
             whole=base.read_whole,
         )
         for pieces in plain_chunks(packs, work, jobs, progress):
-            digester.submit(take, pieces)
+            if writer.has_small(pieces):
+                small.submit(partial(writer.write_small, pieces))
+            digests.feed(targets, pieces, digesters)
     if work.failed:
         raise resume.suspend(work.failed, len(packs.indexes), progress)
     with resume.forget_on_error():
@@ -93,6 +98,10 @@ class _Writer:
     def write_large(self, chunk: int, data: Buffer) -> None:
         if len(data) > _SMALL_BYTES:
             self.write(chunk, data)
+
+    def has_small(self, pieces: Pieces) -> bool:
+        """Tell whether ``write_small`` has anything to do."""
+        return any(len(data) <= _SMALL_BYTES for _, data in pieces)
 
     def write_small(self, pieces: Pieces) -> None:
         for chunk, data in pieces:

@@ -3,6 +3,9 @@
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from operator import le
 from typing import Final
@@ -10,16 +13,22 @@ from typing import Final
 from airgap.codec.buffer import Buffer
 from airgap.disk.digests import digest_file
 from airgap.errors import CorruptError
+from airgap.flow.digesters import Digester, Digesters, run_digesters
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest
 from airgap.store.staging import StagedItem
 
-__all__ = ["FileDigests", "Target", "Targets"]
+__all__ = ["FileDigests", "Target", "Targets", "run_file_digesters"]
 
 Target = tuple[int, File, int, int]
 """Index of the item, file, position of the chunk in the file, offset in bytes."""
 
 _NONE = 0xFFFF_FFFF
+_SIDE_BY_SIDE: Final = 4
+"""As many large files as an export reads in turn (format §12)."""
+_LEAST_WAITING: Final = 12
+_WAITING_PER_JOB: Final = 8
+_MOST_WAITING: Final = 128
 
 
 class Targets:
@@ -70,6 +79,26 @@ class Targets:
             at = self._next[at]
 
 
+def run_file_digesters(jobs: int) -> AbstractContextManager[Digesters]:
+    """Run the threads that digest files, each of which is digested by one.
+
+    A pack mostly has chunks of one large file. So that several threads have work, many of them wait
+    for one, while the next packs bring those of others: with 16 processors, all of a pack.
+    """
+    waiting = min(max(_WAITING_PER_JOB * jobs, _LEAST_WAITING), _MOST_WAITING)
+    return run_digesters(min(jobs, _SIDE_BY_SIDE), waiting)
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    """A file of which the first chunks came by, and what digests it."""
+
+    digester: Digester
+    state: "hashlib._Hash"
+    following: int = 0
+    """The position of the chunk that is to come next."""
+
+
 class FileDigests:
     """The digest of each file, from its chunks as they come by in the file's order.
 
@@ -81,7 +110,7 @@ class FileDigests:
         """Begin with nothing digested."""
         self._manifest = manifest
         self._items = items
-        self._states: dict[tuple[int, str], tuple[hashlib._Hash, int]] = {}
+        self._open: dict[tuple[int, str], _OpenFile] = {}
         self._done: dict[tuple[int, str], bytes] = {}
         self._fed = bytearray(len(manifest.chunks))
         """Which chunks came by: one that is a whole file says all about it."""
@@ -115,27 +144,35 @@ class FileDigests:
         """
         return bool(self._covered[chunk])
 
-    def feed(self, targets: Targets, pieces: Iterable[tuple[int, Buffer]]) -> None:
-        """Take chunks, each for every file whose next chunk it is."""
+    def feed(
+        self, targets: Targets, pieces: Iterable[tuple[int, Buffer]], digesters: Digesters
+    ) -> None:
+        """Have chunks digested, each for every file whose next chunk it is; one thread a file."""
         for chunk, data in pieces:
             self._fed[chunk] = True
             if self._is_part[chunk]:
-                self._feed(targets, chunk, data)
+                self._feed(targets, chunk, data, digesters)
 
-    def _feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
+    def _feed(self, targets: Targets, chunk: int, data: Buffer, digesters: Digesters) -> None:
         for item, file, position, _ in targets[chunk]:
             if len(file.chunks) == 1:
                 continue
             key = item, file.path
-            state, following = self._states.get(key) or (hashlib.sha256(), 0)
-            if position != following:
+            if position == 0:
+                self._open[key] = _OpenFile(digesters.begin(), hashlib.sha256())
+            opened = self._open.get(key)
+            if opened is None or position != opened.following:
                 continue
-            state.update(data)
-            if following + 1 == len(file.chunks):
-                self._done[key] = state.digest()
-                self._states.pop(key, None)
-            else:
-                self._states[key] = state, following + 1
+            opened.following += 1
+            opened.digester.submit(partial(opened.state.update, data))
+            if opened.following == len(file.chunks):
+                opened.digester.submit(partial(self._close, key, opened))
+                opened.digester.end()
+                del self._open[key]
+
+    def _close(self, key: tuple[int, str], opened: _OpenFile) -> None:
+        """Keep what a file digests to: its thread has come to its end."""
+        self._done[key] = opened.state.digest()
 
     def read_back(self, staged: Sequence[StagedItem]) -> None:
         """Digest the staged files whose chunks did not come in order."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,12 +23,19 @@ from airgap.format import layout
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
 from airgap.printable import count_text
 
-__all__ = ["ChunkConsumer", "Pieces", "WantedPacks", "plain_chunks"]
+__all__ = [
+    "ChunkConsumer",
+    "Pieces",
+    "WantedPacks",
+    "count_packs",
+    "plain_chunks",
+]
 
 Pieces = Sequence[tuple[int, Buffer]]
 """Chunks of one block, in order: the index and the plain bytes of each."""
 
-PACKS_AT_WORK: Final = 2
+_LEAST_PACKS: Final = 2
+_MOST_PACKS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,11 @@ class WantedPacks:
     indexes: Collection[int]
 
 
+def count_packs(jobs: int) -> int:
+    """Return how many packs (up to 32 MiB each) are in memory: one is decoded, others digested."""
+    return min(max(jobs // 2 + 1, _LEAST_PACKS), _MOST_PACKS)
+
+
 def plain_chunks(
     wanted: WantedPacks, work: ChunkConsumer, jobs: int, progress: Progress
 ) -> Iterator[Pieces]:
@@ -74,11 +87,16 @@ def plain_chunks(
     packs = wanted.manifest.packs
     progress.begin(work.name, sum(packs[index].size for index in wanted.indexes))
     items = PackItems(wanted.manifest, progress)
+    count = count_packs(jobs)
     try:
-        with run_workers(1) as hasher, run_workers(jobs) as pool, _PackReader(wanted) as reader:
+        with (
+            run_workers(count - 1) as hashers,
+            run_workers(jobs) as pool,
+            _PackReader(wanted, count) as reader,
+        ):
             unpacking = _Unpacking(wanted.manifest.chunks, work, pool, limit_ahead(jobs))
             bad: set[int] = set()
-            authentic = _note_bad(reader.read(hasher), bad)
+            authentic = _note_bad(reader.read(hashers), bad)
             if wanted.source.volumes:
                 authentic = repair_packs(wanted.source.volumes, packs, authentic, progress)
             for index, data in authentic:
@@ -122,14 +140,20 @@ def _explain_restored(count: int, volumes: Sequence[Volume]) -> str:
 
 
 class _PackReader:
-    """Reads packs and compares their digests, ahead of their decoding; two are in memory."""
+    """Reads packs one after the other, and compares their digests side by side.
 
-    def __init__(self, wanted: WantedPacks) -> None:
+    They are ahead of their decoding, and a bounded number is in memory.
+    """
+
+    def __init__(self, wanted: WantedPacks, count: int) -> None:
+        """Take the packs that are wanted, and how many may be in memory."""
         self._source = wanted.source
         self._packs = wanted.manifest.packs
         self._indexes = wanted.indexes
         longest = max((self._packs[index].size for index in self._indexes), default=0)
         self._memory = BufferPool(longest + 1)  # one more, to see whether a file ends there
+        self._count = count
+        self._reading = threading.Lock()  # a disk that turns reads one after the other faster
         self._room: SimpleQueue[None] = SimpleQueue()  # a semaphore has a lock: see flow.workers
         self._make_room()
 
@@ -137,18 +161,18 @@ class _PackReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let the thread end, if it waits for room."""
+        """Let threads end that wait for room."""
         self._make_room()
 
-    def read(self, hasher: Workers) -> Iterator[tuple[int, Buffer | AirgapError]]:
+    def read(self, hashers: Workers) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield packs that are authentic, and what is wrong with the others.
 
-        Local files are read by the thread that hashes them. What may never come, a stream, is
+        Local files are read by the threads that hash them. What may never come, a stream, is
         waited for here, where Ctrl-C ends it.
         """
         if self._source.volumes:
-            return map_in_order(hasher, self._read_file, sorted(self._indexes), PACKS_AT_WORK)
-        return map_in_order(hasher, self._check, self._read_stream(), PACKS_AT_WORK)
+            return map_in_order(hashers, self._read_file, sorted(self._indexes), self._count)
+        return map_in_order(hashers, self._check, self._read_stream(), self._count)
 
     def release(self, data: Buffer) -> None:
         """Make room for another pack; this one is not used any more."""
@@ -156,13 +180,15 @@ class _PackReader:
         self._room.put(None)
 
     def _make_room(self) -> None:
-        for _ in range(PACKS_AT_WORK):
+        for _ in range(self._count):
             self._room.put(None)
 
     def _read_file(self, index: int) -> tuple[int, Buffer | AirgapError]:
         self._room.get()
         pack = self._packs[index]
-        return self._check((index, read_pack(self._source.volumes, pack, self._memory)))
+        with self._reading:
+            data = read_pack(self._source.volumes, pack, self._memory)
+        return self._check((index, data))
 
     def _read_stream(self) -> Iterator[tuple[int, Buffer | AirgapError]]:
         packs = iter(self._source.read_packs(self._packs, self._indexes, self._memory))

@@ -6,13 +6,12 @@ from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.chunks.missing_chunks import MissingChunks
 from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.importing.stock_archive import verify_members
-from airgap.flow.importing.targets import FileDigests, Targets
+from airgap.flow.importing.targets import FileDigests, Targets, run_file_digesters
 from airgap.flow.importing.unpack import ChunkConsumer, WantedPacks, plain_chunks
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.pack_copies import PackCopies
 from airgap.flow.media.parity import ParityStatus, check_parity
 from airgap.flow.media.resume import find_missing_volumes
-from airgap.flow.pipeline import serial_executor
 from airgap.flow.progress import Progress
 
 __all__ = ["ContentResult", "verify_content", "verify_volumes"]
@@ -73,18 +72,18 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
     for chunk in described - absent:
         if chunk >= manifest.carried:  # it will not come by below
             descriptions.feed(targets, chunk, base.read(chunk))
-    with serial_executor() as digester:
+    with run_file_digesters(jobs) as digesters:
         work = ChunkConsumer(
             "verifying",
             wanted=lambda chunk: chunk in targets and chunk not in absent,
             covered=digests.covers,
             write=None,
-            after=digester.submit,
+            after=digesters.when_done,
             base=base.read,
             whole=base.read_whole,
         )
         for pieces in plain_chunks(packs, work, jobs, progress):
-            digester.submit(digests.feed, targets, pieces)
+            digests.feed(targets, pieces, digesters)
             for chunk, data in pieces:
                 if chunk in described:
                     descriptions.feed(targets, chunk, data)

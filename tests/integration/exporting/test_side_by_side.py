@@ -62,17 +62,38 @@ def test_the_number_of_threads_changes_no_byte(
     assert contents(one) == contents(other)
 
 
+@pytest.mark.parametrize("jobs", ["1", "2", "16"])
 def test_what_was_read_side_by_side_is_imported_as_it_was(
-    stocked: Side, isolated: Side, site: Site, tmp_path: Path
+    jobs: str, stocked: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     depot = export(stocked, site, tmp_path / "depot", "--model", "shards:v1")
 
-    ran = isolated.run("import", depot)
+    ran = isolated.run("import", depot, "--jobs", jobs)
 
     assert ran.code == 0, ran.err
     model = isolated.bentoml / "models" / "shards" / "v1"
     for path, content in {**LARGE, **SMALL}.items():
         assert (model / path).read_bytes() == content
+
+
+def test_any_pack_that_is_damaged_is_refused_whatever_is_digested_beside_it(
+    stocked: Side, isolated: Side, site: Site, tmp_path: Path
+) -> None:
+    depot = export(stocked, site, tmp_path / "depot", "--model", "shards:v1")
+    packs = [depot / layout.pack_name(pack.digest) for pack in read_manifest(depot).packs]
+    assert len(packs) > 5
+
+    for pack in packs:
+        whole = pack.read_bytes()
+        pack.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        ran = isolated.run("verify", depot, "--jobs", "16")
+        assert ran.code == 10, ran.err
+        assert f"{pack} is damaged" in ran.err
+        pack.write_bytes(whole)
+
+    packs[0].write_bytes(packs[0].read_bytes()[:-1])
+    assert isolated.run("import", depot, "--jobs", "16").code == 10
+    assert not (isolated.bentoml / "models" / "shards").exists()
 
 
 def test_each_large_file_has_packs_of_its_own(stocked: Side, site: Site, tmp_path: Path) -> None:

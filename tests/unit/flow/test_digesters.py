@@ -1,8 +1,8 @@
-"""Files that are read side by side are digested side by side."""
+"""Files that are read or written side by side are digested side by side."""
 
 from collections.abc import Callable
 
-from airgap.flow.exporting.digesters import Digesters
+from airgap.flow.digesters import Digesters
 
 Work = Callable[[], None]
 
@@ -50,3 +50,18 @@ def test_files_one_after_the_other_take_turns() -> None:
         file.end()
 
     assert given == [0, 1, 0, 1]
+
+
+def test_what_follows_is_done_by_the_last_thread_only() -> None:
+    given: list[Work] = []
+    done: list[str] = []
+    digesters = Digesters([given.append, given.append, given.append])
+
+    digesters.when_done(lambda: done.append("pack left memory"))
+    for work in given[:-1]:
+        work()
+    before = list(done)
+    given[-1]()
+
+    assert before == []
+    assert done == ["pack left memory"]

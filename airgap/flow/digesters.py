@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from airgap.flow.exporting.turns import SIDE_BY_SIDE
 from airgap.flow.pipeline import serial_executor
 
 __all__ = ["Digester", "Digesters", "run_digesters"]
 
-_LAG: Final = 12
+_WAITING: Final = 12
 """Chunks, or blocks, that may wait to be digested; each has up to 4 MiB, mostly one."""
 _LEAST_LAG: Final = 3
 
@@ -54,12 +53,22 @@ class Digesters:
         thread.begun = next(self._begun)
         return Digester(thread)
 
+    def when_done(self, work: Callable[[], None]) -> None:
+        """Do this once all work that was given until now is done; the last thread does it."""
+        arrived = count(1)
+
+        def arrive() -> None:
+            if next(arrived) == len(self._threads):
+                work()
+
+        for thread in self._threads:
+            thread.submit(arrive)
+
 
 @contextmanager
-def run_digesters(jobs: int) -> Iterator[Digesters]:
-    """Run threads, no more than there are large files at a time."""
-    threads = min(jobs, SIDE_BY_SIDE)
-    lag = max(_LAG // threads, _LEAST_LAG)
+def run_digesters(threads: int, waiting: int = _WAITING) -> Iterator[Digesters]:
+    """Run so many threads, for all of which together about ``waiting`` pieces of work may wait."""
+    lag = max(waiting // threads, _LEAST_LAG)
     with ExitStack() as stack:
         executors = [stack.enter_context(serial_executor(lag=lag)) for _ in range(threads)]
         yield Digesters([executor.submit for executor in executors])
