@@ -110,14 +110,14 @@ class ContentKind(ItemKind):
             raise make_description_error(item, error.message) from error
 
 
-def link_equal_files(item: Item, folder: Path, copies: Mapping[bytes, Path]) -> None:
+def link_equal_files(item: Item, folder: Path, copies: Mapping[bytes, str | Path]) -> None:
     """Replace files of a staged item by further names of equal ones, where there are hard links.
 
     ``copies`` has files of this machine by SHA-256, which are compared: one may be damaged.
     """
     for file in item.files:
         source = copies.get(file.digest)
-        if source is None or not _is_equal(source, file):
+        if source is None or not _is_equal(Path(source), file):
             continue
         link = (folder / file.path).with_name("link.part")  # no wheel's name, and no blob's
         with suppress(OSError):

@@ -49,7 +49,7 @@ class Images(ContentKind):
         check_blobs(item, decode(read(INDEX)), read)
 
     def share_installed(
-        self, item: Item, folder: Path, staged: Mapping[bytes, Path] = NOTHING_STAGED
+        self, item: Item, folder: Path, staged: Mapping[bytes, str] = NOTHING_STAGED
     ) -> None:
         """Let a blob that two images have be one file, where the file system has links."""
         pattern = f"*/*/{BLOBS}*"

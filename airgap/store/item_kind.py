@@ -69,7 +69,7 @@ class Description:
         return min(max(0, int(self.created.timestamp())), limits.TIME)
 
 
-NOTHING_STAGED: Final[Mapping[bytes, Path]] = MappingProxyType({})
+NOTHING_STAGED: Final[Mapping[bytes, str]] = MappingProxyType({})
 NO_DESCRIPTION: Final = Description("", "", datetime.fromtimestamp(0, UTC), ())
 
 
@@ -258,7 +258,7 @@ class ItemKind(ABC):
         """
 
     def share_installed(  # noqa: B027
-        self, item: Item, folder: Path, staged: Mapping[bytes, Path] = NOTHING_STAGED
+        self, item: Item, folder: Path, staged: Mapping[bytes, str] = NOTHING_STAGED
     ) -> None:
         """Replace staged files, which are all written, by further names of equal ones.
 

@@ -46,7 +46,7 @@ class Wheelhouses(ContentKind):
         check_wheelhouse(item, description)
 
     def share_installed(
-        self, item: Item, folder: Path, staged: Mapping[bytes, Path] = NOTHING_STAGED
+        self, item: Item, folder: Path, staged: Mapping[bytes, str] = NOTHING_STAGED
     ) -> None:
         """Let a wheel that two wheelhouses have be one file, where the file system has links."""
         link_equal_files(item, folder, {**staged, **find_wheels()})

@@ -5,6 +5,7 @@ everything of the bundle is verified and synced.
 """
 
 import dataclasses
+import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -228,13 +229,14 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
         ConflictError: BentoML could not list it with what is installed.
         StorageError: SELinux does not permit to label an item as its destination.
     """
-    files: dict[bytes, Path] = {}
+    files: dict[bytes, str] = {}
     for item in staged:
         _check_description(item)
         kind = find_kind(item.item.kind)
         kind.check_staged(item.item, item.folder)
         kind.share_installed(item.item, item.folder, files)
-        files |= {file.digest: item.folder / file.path for file in item.item.files}
+        top = str(item.folder)
+        files |= {file.digest: f"{top}/{file.path}" for file in item.item.files}
     refuse_conflicts(staged)
     refuse_unreadable(staged, progress.note, signed=signed)
     for item in staged:
@@ -301,11 +303,11 @@ def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> Insta
 
 def _keep_digests(staged: StagedItem, cache: DigestCache) -> None:
     """Keep what the files of an item are that are staged and compared; a rename changes no file."""
-    now = cache.clock()
+    now, top = cache.clock(), str(staged.folder)
     for file in staged.item.files if cache.is_usable else ():
-        path = staged.folder / file.path
+        path = f"{top}/{file.path}"
         with suppress(OSError):  # then it is read the next time
-            status = path.lstat()
+            status = os.lstat(path)
             if stat.S_ISREG(status.st_mode):
                 cache.add_for("digest", path, FileState.of(status), now, file.digest)
 
