@@ -9,7 +9,7 @@ from airgap.disk.os_errors import storage_error
 from airgap.errors import CorruptError
 from airgap.format import limits
 
-__all__ = ["Compressed", "Compression", "Decompressed"]
+__all__ = ["Compressed", "Compression", "Decompressed", "compress"]
 
 Compression = Literal["tar", "gz", "xz", "bz2"]
 
@@ -70,6 +70,12 @@ class Decompressed:
 
     def _wrong(self, why: str) -> CorruptError:
         return CorruptError(f"{self._location} {why}.", "Copy it from its source again.")
+
+
+def compress(data: bytes, compression: Compression) -> bytes:
+    """Return bytes as ``Compressed`` writes them."""
+    encoder = _encoder(compression)
+    return encoder.compress(data) + encoder.flush() if encoder else data
 
 
 class Compressed:
