@@ -265,6 +265,15 @@ def test_a_form_of_another_site_is_refused(
     assert (answer.status, answer.cookie) == (403, "")
 
 
+def test_a_repository_of_an_organization_named_console_is_not_open_to_all(
+    closed: RunningMirror, secret: str
+) -> None:
+    path, token = "/console/model/resolve/main/config.json", {"Authorization": f"Bearer {secret}"}
+    assert ask(closed, path).status == 401
+    assert ask(closed, path, {"Cookie": "airgap-console=maria:1:0"}).status == 401
+    assert ask(closed, path, token).headers["X-Error-Code"] == "RepoNotFound"
+
+
 def test_a_form_that_is_too_long_is_refused(closed: RunningMirror) -> None:
     assert ask(closed, "/console/sign-in", HERE, {"token": "a" * 20_000}).status == 403
 

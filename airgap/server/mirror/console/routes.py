@@ -1,5 +1,6 @@
 """The routes of the console: who may look, and what each page is made of."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
@@ -47,6 +48,7 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_OWN_PATHS: Final = re.compile(f"/|{TOP}(/[a-z.-]*|/bundles/[^/]*)?")
 _FORM_BYTES: Final = 16 * 1024
 _WORDS: Final = 200
 _NOT_FOUND: Final = 404
@@ -57,8 +59,11 @@ Render = Callable[[Request, Visit], "str | Response"]
 
 
 def is_console(path: str) -> bool:
-    """Tell whether a path is the console's, which asks visitors itself who they are."""
-    return path in {"/", TOP} or path.startswith(f"{TOP}/")
+    """Tell whether a path is the console's, which asks visitors itself who they are.
+
+    No other one below ``TOP`` is: a repository may be of an organization that has this name.
+    """
+    return _OWN_PATHS.fullmatch(path) is not None
 
 
 def make_routes(mirror: Mirror, tokens: TokenFile | None) -> list[Route]:
