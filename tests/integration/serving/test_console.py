@@ -255,6 +255,7 @@ def test_signing_out_takes_the_cookie_away(closed: RunningMirror, secret: str) -
         {"Sec-Fetch-Site": "none"},
         {"Origin": "https://elsewhere.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
     ],
 )
 @pytest.mark.parametrize("path", ["sign-in", "sign-out"])
@@ -263,6 +264,11 @@ def test_a_form_of_another_site_is_refused(
 ) -> None:
     answer = ask(closed, f"/console/{path}", headers, {"token": secret})
     assert (answer.status, answer.cookie) == (403, "")
+
+
+@pytest.mark.parametrize("form", [{"token": "a" * 20_000}, dict.fromkeys(map(str, range(30)), "")])
+def test_a_form_that_is_too_long_is_refused(closed: RunningMirror, form: dict[str, str]) -> None:
+    assert ask(closed, "/console/sign-in", HERE, form).status == 403
 
 
 def test_a_repository_of_an_organization_named_console_is_not_open_to_all(
@@ -274,10 +280,6 @@ def test_a_repository_of_an_organization_named_console_is_not_open_to_all(
     assert ask(closed, path, token).headers["X-Error-Code"] == "RepoNotFound"
 
 
-def test_a_form_that_is_too_long_is_refused(closed: RunningMirror) -> None:
-    assert ask(closed, "/console/sign-in", HERE, {"token": "a" * 20_000}).status == 403
-
-
 @pytest.mark.parametrize(
     "target",
     [
@@ -285,6 +287,7 @@ def test_a_form_that_is_too_long_is_refused(closed: RunningMirror) -> None:
         "//elsewhere.example",
         "/\\elsewhere",
         "/api/v1/models",
+        "http://[",
         "",
     ],
 )
@@ -305,7 +308,9 @@ def test_a_cookie_that_was_changed_or_has_ended_signs_nobody_in(tokens: Path) ->
     assert sessions.find(cookie, now + SESSION_SECONDS + 1) is None
     name, ends, seal = cookie.split(":")
     later = f"{name}:{int(ends) + 1}:{seal}"
-    for forged in (later, f"anna:{ends}:{seal}", f"{name}:{ends}:", f"{name}:x:{seal}", "", "::"):
+    unlike = f"{name}:{ends}:\N{LATIN SMALL LETTER E WITH ACUTE}"
+    changed = (later, unlike, f"anna:{ends}:{seal}", f"{name}:{ends}:", f"{name}:x:{seal}")
+    for forged in (*changed, "", "::"):
         assert sessions.find(forged, now) is None
     assert Sessions(file).find(cookie, now) is None  # another server's
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from shutil import disk_usage
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -50,6 +50,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 _OWN_PATHS: Final = re.compile(f"/|{TOP}(/[a-z.-]*|/bundles/[^/]*)?")
 _FORM_BYTES: Final = 16 * 1024
+_FORM_FIELDS: Final = 20
 _WORDS: Final = 200
 _NOT_FOUND: Final = 404
 _NOT_NOW: Final = 503
@@ -285,7 +286,10 @@ async def _read_form(request: Request) -> Mapping[str, str] | None:
         body += piece
         if len(body) > _FORM_BYTES:
             return None
-    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20))
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=_FORM_FIELDS))
+    except ValueError:  # there are more
+        return None
 
 
 def _comes_from_here(request: Request) -> bool:
@@ -293,16 +297,13 @@ def _comes_from_here(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
+    _, mark, origin = request.headers.get("origin", "").partition("://")
+    return bool(mark) and origin == request.headers.get("host")
 
 
 def _choose_target(text: str) -> str:
     """Return where to go after signing in: a page of the console, whatever a link says."""
-    parts = urlsplit(text)
-    if parts.scheme or parts.netloc or not text.startswith(f"{TOP}/") or "\\" in text:
-        return f"{TOP}/"
-    return text
+    return text if text.startswith(f"{TOP}/") and "\\" not in text else f"{TOP}/"
 
 
 def _name_cookie(request: Request) -> str:

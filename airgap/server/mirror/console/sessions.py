@@ -39,7 +39,8 @@ class Sessions:
         token = self._tokens.find_named(name, now)
         if token is None or now > ends:
             return None
-        return token if hmac.compare_digest(self._seal(token, ends), parts[2]) else None
+        seal = self._seal(token, ends).encode()
+        return token if hmac.compare_digest(seal, parts[2].encode()) else None
 
     def _seal(self, token: Token, ends: int) -> str:
         sealed = b"airgap console\0%b\0%d" % (token.digest, ends)
