@@ -127,7 +127,14 @@ class Catalog:
         Raises:
             TransportError: the depot cannot be read.
         """
-        rows, count = self._index.list_page(words.strip(), STATUSES[what], first, _ROWS)
+        return self._read_page(words.strip(), STATUSES[what], first)
+
+    def list_waiting(self) -> BundlePage:
+        """Return the newest bundles that lack attestations; raises as ``list_page``."""
+        return self._read_page("", ("waits",), 0)
+
+    def _read_page(self, words: str, statuses: Sequence[Status], first: int) -> BundlePage:
+        rows, count = self._index.list_page(words, statuses, first, _ROWS)
         admission = _load_policy()
         return BundlePage([self._view(row, admission) for row in rows], count, first)
 

@@ -9,6 +9,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
+from airgap.flow.location.location import parse_depot
+from airgap.flow.serving.index import BundleRow, ServingIndex, Status
+from airgap.flow.serving.mirror import index_path
 from airgap.server.mirror.console.ledger_page import write_csv
 from airgap.server.mirror.console.sessions import SESSION_SECONDS, Sessions
 from airgap.server.mirror.server import ClientTerms
@@ -174,6 +177,29 @@ def test_approvals_say_what_is_missing_and_which_command_gives_it(
     assert "Dave" in text
     assert f"airgap approve {console.depot}#{console.waiting[:16]} --key K" in text
     assert "shop:v1" not in text
+
+
+def test_bundles_that_are_not_read_yet_hide_none_that_waits(
+    mirror: RunningMirror, console: ConsoleSite
+) -> None:
+    with console.side.here():
+        index = ServingIndex(index_path(parse_depot(str(console.depot))))
+    standings: tuple[tuple[int, Status], ...] = ((0, "unread"), (50, "waits"))
+    unread, waiting = (
+        [
+            BundleRow(f"{number:064x}", 4_000_000_000, None, (), status, "Not yet.")
+            for number in range(first, first + 50)
+        ]
+        for first, status in standings
+    )
+    try:
+        index.note_claims((row, []) for row in unread)
+        assert "triage:v7" in ask(mirror, "/console/approvals").text
+        index.note_claims((row, []) for row in waiting)
+        assert "1 bundle more wait" in ask(mirror, "/console/approvals").text
+    finally:
+        index.forget_absent([console.served, console.newer, console.waiting, console.refused])
+        index.close()
 
 
 def test_two_bundles_are_compared(mirror: RunningMirror, console: ConsoleSite) -> None:

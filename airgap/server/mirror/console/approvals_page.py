@@ -1,8 +1,6 @@
 """The page of bundles that wait: what is missing, and who can give it. Pure."""
 
-from collections.abc import Sequence
-
-from airgap.flow.serving.catalog import BundleView, CountedDemand
+from airgap.flow.serving.catalog import BundlePage, BundleView, CountedDemand
 from airgap.markup import Html, element
 from airgap.printable import count_text
 from airgap.server.mirror.console.depot_page import choose_title, render_demand
@@ -20,10 +18,13 @@ from airgap.server.mirror.console.frame import (
 __all__ = ["render_approvals"]
 
 
-def render_approvals(visit: Visit, location: str, bundles: Sequence[BundleView]) -> str:
+def render_approvals(visit: Visit, location: str, waiting: BundlePage) -> str:
     """Return the page."""
     lead = "A browser holds no key: sign with airgap, on a machine that reaches the depot."
-    cards = [_render_bundle(visit, location, bundle) for bundle in bundles]
+    cards = [_render_bundle(visit, location, bundle) for bundle in waiting.bundles]
+    if more := waiting.count - len(waiting.bundles):
+        link = element("a", "All that are not served yet", href=f"{TOP}/?what=waits")
+        cards.append(element("p", f"{count_text(more, 'bundle')} more wait. ", link))
     nothing = card(element("p", "Nothing waits.", class_="empty"))
     return render_frame(visit, "/approvals", "Approvals", lead, *(cards or [nothing]))
 

@@ -164,11 +164,7 @@ class _Console:
     def show_approvals(self, request: Request, visit: Visit) -> str:
         """Answer with what waits for approvals or scans."""
         del request
-        waiting = [
-            bundle
-            for bundle in self._catalog.list_page(what="waits").bundles
-            if bundle.row.status == "waits"
-        ]
+        waiting = self._catalog.list_waiting()
         return approvals_page.render_approvals(visit, self._location, waiting)
 
     def show_compare(self, request: Request, visit: Visit) -> str:
