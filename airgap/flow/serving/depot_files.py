@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from airgap.carrier.depot import Depot
-from airgap.errors import MissingError
+from airgap.errors import CorruptError, MissingError
 from airgap.flow.serving.mirror import Mirror
 from airgap.format import layout, limits
 from airgap.format.names import is_bundle_id
@@ -22,6 +22,8 @@ __all__ = ["DepotFile", "DepotFiles"]
 _PIECE_BYTES: Final = 4 * limits.MIB
 _TOP: Final = (layout.README_NAME, layout.VERIFIER_NAME)
 _SMALL_BYTES: Final = limits.ATTACHMENTS_BYTES
+_KEPT_BYTES: Final = limits.MIB
+"""Of a file that is being sent; hundreds may be sent at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,12 @@ class DepotFiles:
         return self.mirror.run(lambda depot: depot.transport.list(folder, limits.FOLDER_NAMES))
 
     def _open_small(self, name: str) -> DepotFile:
-        """Read a file whole, so that its digest is known."""
-        data = self.mirror.run(lambda depot: depot.read(name, _SMALL_BYTES))
-        digest = hashlib.sha256(data).hexdigest()
-        return DepotFile(digest, len(data), lambda start, stop: iter([data[start:stop]]))
+        """Read a file for its digest; a long one is read again as it is sent, and not kept."""
+        data = bytearray()
+        digest, size = self.mirror.run(partial(_digest, name, data))
+        if size == len(data):
+            return DepotFile(digest, size, lambda start, stop: iter([bytes(data[start:stop])]))
+        return DepotFile(digest, size, partial(self._read, name))
 
     def _open_large(self, name: str, digest: str) -> DepotFile:
         size = self.mirror.run(lambda depot: depot.transport.size(name))
@@ -92,6 +96,26 @@ class DepotFiles:
         for begin in range(start, stop, _PIECE_BYTES):
             length = min(_PIECE_BYTES, stop - begin)
             yield self.mirror.run(partial(_fetch, name, begin, length))
+
+
+def _digest(name: str, kept: bytearray, depot: Depot) -> tuple[str, int]:
+    """Return the SHA-256 of a file and its size; the file itself into ``kept``, if it is short."""
+    digest, size = hashlib.sha256(), 0
+
+    def take(piece: memoryview) -> None:
+        nonlocal size
+        size += len(piece)
+        digest.update(piece)
+        if size <= _KEPT_BYTES:
+            kept.extend(piece)
+
+    depot.transport.get(name, take, 0, _SMALL_BYTES + 1)
+    if size > _SMALL_BYTES:
+        raise CorruptError(
+            f"{name} is longer than {_SMALL_BYTES:,} bytes, the most it may have.",
+            "Copy it from its source again.",
+        )
+    return digest.hexdigest(), size
 
 
 def _fetch(name: str, start: int, length: int, depot: Depot) -> bytes:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from airgap.disk.digests import digest_file
 from airgap.errors import (
     ConfigurationError,
     CorruptError,
@@ -135,6 +137,20 @@ def test_a_pack_is_sent_by_ranges(mirror: RunningMirror, depot: Path) -> None:
     assert ask(mirror, path)[:2] == (200, pack.read_bytes())
     assert ask(mirror, path, Range="bytes=9-99")[:2] == (206, pack.read_bytes()[9:100])
     assert ask(mirror, path, If_None_Match=f'"{pack.stem}"')[0] == 304
+
+
+def test_of_a_long_file_that_is_sent_only_pieces_are_in_memory(isolated: Side, depot: Path) -> None:
+    (depot / "README.txt").write_bytes(b"0123456789" * 1_000_000)
+    with serving(isolated, depot) as mirror:
+        files = DepotFiles(mirror)
+        files.open("README.txt")
+        tracemalloc.start()
+        sent = [files.open("README.txt") for _ in range(3)]
+        in_use, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert in_use < 8_000_000
+        assert {file.etag for file in sent} == {digest_file(depot / "README.txt").hex()}
+        assert b"".join(sent[0].read(9, 5_000_011)) == b"9" + b"0123456789" * 500_000 + b"0"
 
 
 def test_a_revoked_bundle_is_not_given_and_the_reason_is_said(
