@@ -21,6 +21,7 @@ _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers of JPEG that have no length."""
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_SHORT_SCAN: Final = 1024
 _NEXT_MARK: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd7]")
 
 
@@ -87,12 +88,14 @@ def _walk_jpeg(content: Content, offset: int) -> int:
 
 
 def _skip_scan(content: Content, offset: int) -> int:
-    """Go behind the pixels of JPEG, to the next mark."""
+    """Go behind the pixels of JPEG, to the next mark; scans may be many, and short."""
+    length = _SHORT_SCAN
     while offset < content.size:
-        piece = content.read(offset, PIECE)
+        piece = content.read(offset, length)
         mark = _NEXT_MARK.search(piece)
         if mark is not None:
             return offset + mark.start()
+        length = PIECE
         offset += max(1, len(piece) - 1)  # a mark may lie across two pieces
     return offset
 

@@ -114,6 +114,7 @@ _FILES: Final[dict[str, Callable[[], bytes]]] = {
     "nodes.onnx": lambda: onnx(more=field(7, field(1, b"")) * 200_000),
     "texts.gguf": _texts_of_gguf,
     "count.ubj": lambda: b"{i\x01a[$Z#l\x7f\xff\xff\xff",
+    "scans.jpg": lambda: b"\xff\xd8" + b"\xff\xda\0\2" * 500_000 + b"\xff\xd9",
     "back-and-forth.h5": _hdf5_that_leads_to_and_fro,
 }
 
