@@ -1,7 +1,7 @@
 """What people see of a mirror's depot: each bundle with its standing, content and signatures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from airgap.errors import AirgapError, MissingError
@@ -26,6 +26,7 @@ __all__ = [
     "BundleView",
     "Catalog",
     "CountedDemand",
+    "ManifestFacts",
     "Signatures",
     "Survey",
 ]
@@ -37,7 +38,7 @@ STATUSES: Final[Mapping[str, Sequence[Status]]] = {
     "refused": ("refused", "sealed"),
 }
 """What people ask for, and the statuses that it stands for."""
-_ROWS: Final = 50
+_ROWS: Final = 25
 _LEAST_DIGITS: Final = 8
 
 
@@ -75,16 +76,30 @@ class Signatures:
 
 @dataclass(frozen=True, slots=True)
 class BundleView:
-    """A bundle as people see it. Of one that is damaged, the manifest is None."""
+    """A bundle as people see it. Of one that is damaged, ``facts`` and the manifest are None.
+
+    In a list, the manifest is left out: it may have 100,000 files.
+    """
 
     row: BundleRow
     items: Sequence[ItemRow]
     has_expired: bool
+    facts: "ManifestFacts | None" = None
     manifest: Manifest | None = None
     signatures: Signatures = field(default_factory=Signatures)
     claims: Sequence[Mapping[str, Any]] = ()
     """What lies beside the manifest, as it claims to be (``describe_claims``)."""
     attachments: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFacts:
+    """What lists show of a manifest. Sizes in bytes: of the items, and of the packs."""
+
+    channel: str
+    sequence: int | None
+    size: int
+    stored_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +151,8 @@ class Catalog:
     def _read_page(self, words: str, statuses: Sequence[Status], first: int) -> BundlePage:
         rows, count = self._index.list_page(words, statuses, first, _ROWS)
         admission = _load_policy()
-        return BundlePage([self._view(row, admission) for row in rows], count, first)
+        views = [replace(self._view(row, admission), manifest=None, claims=()) for row in rows]
+        return BundlePage(views, count, first)
 
     def find(self, beginning: str) -> BundleView:
         """Return the bundle whose id begins so, with at least eight digits.
@@ -178,6 +194,7 @@ class Catalog:
             row,
             items,
             has_expired,
+            ManifestFacts(manifest.channel, manifest.sequence, manifest.size, manifest.stored_size),
             manifest,
             _read_signatures(stored, admission),
             describe_claims(stored.evidence),

@@ -11,6 +11,7 @@ from airgap.flow.serving.mirror import Mirror
 from airgap.server.mirror import bentocloud, depot_files, hub, registry, simple_index
 from airgap.server.mirror.answers import make_error
 from airgap.server.mirror.console.routes import make_routes as make_console_routes
+from airgap.server.mirror.host_gate import HostGate
 from airgap.server.mirror.token_gate import TokenGate
 from airgap.server.mirror.tokens import TokenFile
 
@@ -30,4 +31,4 @@ def make_app(mirror: Mirror, tokens: TokenFile | None = None) -> ASGIApp:
     for protocol in (depot_files, bentocloud, registry, simple_index, hub):
         routes += protocol.make_routes(mirror)
     app = Starlette(routes=routes, exception_handlers={AirgapError: make_error})
-    return app if tokens is None else TokenGate(app, tokens)
+    return HostGate(app) if tokens is None else TokenGate(app, tokens)

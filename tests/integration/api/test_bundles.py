@@ -231,8 +231,8 @@ def test_models_are_left_out_on_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"path": "https://host/shop.airgap"},
-        {"path": "host", "protocol": "http", "subpath": "shop.airgap"},
+        {"path": "scp://host/shop.airgap"},
+        {"path": "host", "protocol": "dav", "subpath": "shop.airgap"},
         {"path": "host", "protocol": "mem", "user": "me", "passwd": "hunter2", "subpath": "a"},
     ],
 )

@@ -21,6 +21,7 @@ from airgap.flow.serving.mirror import Mirror
 from airgap.server.mirror.server import ClientTerms, open_server
 from airgap.server.mirror.tokens import TokenFile, make_secret
 from tests.servers.certificates import Authority
+from tests.support import store_invariants
 from tests.support.mirrors import RunningMirror, running
 from tests.support.sides import Side, unmeasured_environment
 
@@ -50,6 +51,16 @@ def add_token(side: Side, tokens: Path, name: str, *options: str) -> str:
 def mirror(isolated: Side, depot: Path, tokens: Path, secret: str) -> Iterator[RunningMirror]:
     del secret
     with running(isolated, depot, ClientTerms(tokens=tokens)) as mirror:
+        yield mirror
+
+
+@pytest.fixture(scope="module")
+def open_mirror(
+    _trusting: Side, _exported: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningMirror]:
+    """A mirror that asks for no token."""
+    side = store_invariants.copy(_trusting, tmp_path_factory.mktemp("open") / "isolated")
+    with running(side, _exported / "depot") as mirror:
         yield mirror
 
 
@@ -239,3 +250,20 @@ def test_a_bug_in_the_examination_ends_the_service(
         pytest.raises(RuntimeError, match="a bug"),
     ):
         server.serve()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((name, 200) for name in ("127.0.0.1", "127.0.0.1:8640", "localhost:1", "LOCALHOST.")),
+        *((name, 200) for name in ("[::1]:8640", "[::1]", "127.3.2.1")),
+        *((name, 421) for name in ("evil.example", "evil.example:8640", "10.0.0.1", "[fe80::1]:1")),
+        *((name, 421) for name in ("127.0.0.1.evil.example", "localhost.evil.example", ":", "[")),
+    ],
+)
+def test_without_tokens_only_names_of_this_machine_are_answered(
+    open_mirror: RunningMirror, host: str, status: int
+) -> None:
+    """Else a page of another site, whose name leads here, could read it all (DNS rebinding)."""
+    for path in (MODELS, "/console/ledger", "/-/depot/bundles/"):
+        assert ask(open_mirror, {"Host": host}, path)[0].status == status

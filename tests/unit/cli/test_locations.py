@@ -245,13 +245,13 @@ def test_a_file_that_is_no_bundle_is_corrupt(
 @pytest.mark.parametrize(
     "words",
     [
-        ["verify", "https://host/depot"],
-        ["import", "http://host/depot"],
-        ["inspect", "https://host/x.airgap"],
+        ["verify", "gs://host/depot"],
+        ["import", "dav://host/depot"],
+        ["inspect", "scp://host/x.airgap"],
         ["diff", "scp://host/a", "scp://host/b"],
         ["sign", "scp://host/a", "--key", "KEY"],
         ["export", "shop", "-o", "dav://host/depot", "--key", "KEY"],
-        ["trust", "update", "https://host/depot"],
+        ["trust", "update", "smb://host/depot"],
     ],
 )
 def test_a_url_that_nothing_carries_is_refused(words: list[str], small: Side, site: Site) -> None:

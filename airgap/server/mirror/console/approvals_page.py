@@ -24,7 +24,7 @@ def render_approvals(visit: Visit, location: str, waiting: BundlePage) -> str:
     cards = [_render_bundle(visit, location, bundle) for bundle in waiting.bundles]
     if more := waiting.count - len(waiting.bundles):
         link = element("a", "All that are not served yet", href=f"{TOP}/?what=waits")
-        cards.append(element("p", f"{count_text(more, 'bundle')} more wait. ", link))
+        cards.append(element("p", f"{more:,} more {'waits' if more == 1 else 'wait'}. ", link))
     nothing = card(element("p", "Nothing waits.", class_="empty"))
     return render_frame(visit, "/approvals", "Approvals", lead, *(cards or [nothing]))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from airgap.flow.serving.catalog import BundleView
+from airgap.flow.serving.catalog import BundlePage, BundleView
 from airgap.markup import Content, Html, element
 from airgap.printable import list_some, series_text, size_text
 from airgap.server.mirror.console.depot_page import choose_title
@@ -18,7 +18,7 @@ _CHANGES: Final = {"added": "new", "removed": "gone", "changed": "changed"}
 
 def render_compare(
     visit: Visit,
-    choices: Sequence[BundleView],
+    choices: BundlePage,
     pair: tuple[str, str],
     difference: Mapping[str, Any] | None,
 ) -> str:
@@ -29,9 +29,21 @@ def render_compare(
         "/compare",
         "Compare",
         lead,
-        _render_form(choices, pair),
+        _render_form(choices.bundles, pair),
+        *_say_more(choices),
         *(_render_difference(difference) if difference is not None else ()),
     )
+
+
+def _say_more(choices: BundlePage) -> Iterable[Html]:
+    """Say that not all bundles can be chosen, and how the others are compared."""
+    left = choices.count - len(choices.bundles)
+    if left > 0:
+        text = (
+            f"The newest {len(choices.bundles)} can be chosen. For the other {left:,}, put their"
+            " ids into the address, as old= and new=."
+        )
+        yield element("p", text, class_="empty")
 
 
 def _render_form(choices: Sequence[BundleView], pair: tuple[str, str]) -> Html:

@@ -130,8 +130,8 @@ def _render_content(bundle: BundleView) -> Html:
     if len(rest) > _MOST_NAMED:
         lines.append(f"and {len(rest) - _MOST_NAMED} more")
     number = ""
-    if bundle.manifest is not None and bundle.manifest.sequence:
-        number = f"{bundle.manifest.channel} no. {bundle.manifest.sequence}"
+    if bundle.facts is not None and bundle.facts.sequence:
+        number = f"{bundle.facts.channel} no. {bundle.facts.sequence}"
     lines += [short_id(bundle.row.bundle), *([number] if number else [])]
     below = join(element("span", line, class_="sub line") for line in lines)
     return join((kind, link, below))
@@ -182,9 +182,9 @@ def render_demand(demand: CountedDemand, people: Mapping[str, str]) -> Html:
 
 
 def _render_size(bundle: BundleView) -> Html:
-    if bundle.manifest is None:
+    if bundle.facts is None:
         return escape(NOTHING)
-    size, stored = bundle.manifest.size, bundle.manifest.stored_size
+    size, stored = bundle.facts.size, bundle.facts.stored_size
     return join(
         (size_text(size), element("span", f"{size_text(stored)} stored", class_="sub line"))
     )

@@ -44,7 +44,7 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
@@ -169,7 +169,7 @@ class _Console:
 
     def show_compare(self, request: Request, visit: Visit) -> str:
         """Answer with what changed between two bundles."""
-        choices = self._catalog.list_page().bundles
+        choices = self._catalog.list_page()
         old, new = (request.query_params.get(name, "") for name in ("old", "new"))
         difference = None
         if old and new:
