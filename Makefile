@@ -59,7 +59,8 @@ test-servers: $(VENV)/made  ## the tests against real servers and on an empty De
 test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes
 	$(BIN)/pytest -m slow --timeout 0
 
-fuzz: $(VENV)/made  ## feed every reader changed bytes, FUZZ_SECONDS (60) each; FUZZ=NAME for one
+fuzz: $(VENV)/made  ## other examples each time, then every reader for FUZZ_SECONDS (60); FUZZ=NAME for one
+	$(if $(FUZZ),,$(BIN)/pytest -n $(JOBS) --hypothesis-profile=default tests/fuzz tests/unit tests/attacks)
 	$(BIN)/python -m pip install $(PIP_FLAGS) --group fuzz
 	$(BIN)/python -m tests.fuzz.with_atheris $(if $(FUZZ),'$(FUZZ)')
 

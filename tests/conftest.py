@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from airgap.disk import durable
@@ -36,6 +37,10 @@ from tests.support.sides import Side, Site
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
+
+
+hypothesis.settings.register_profile("check", derandomize=True)
+hypothesis.settings.load_profile("check")  # `make fuzz` gives another: examples at random
 
 
 def _set_trace_patiently(function: "TraceFunction | None") -> None:
