@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.errors import ConflictError, CorruptError, MissingError
+from airgap.errors import ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits, names
 from airgap.format.attachment import Allowance, parse_attachment_file
 from airgap.format.envelope import Role, refuse_too_many
 from airgap.format.root import SignedRoot
-from airgap.transport.object_lock import find_enabled
-from airgap.transport.port import Transport
+from airgap.transport.object_lock import ObjectLock
+from airgap.transport.port import TransientError, Transport
 
 __all__ = ["Depot", "DepotBundle", "DepotOptions"]
 
@@ -205,6 +205,23 @@ class Depot:
             self._demand_same_attachment(f"{folder}/{file}", data)
         self.lock_with_manifest(bundle, [file])
 
+    def find_lock(self) -> ObjectLock | None:
+        """Return the locks of a depot in a bucket with object lock; None for every other depot.
+
+        A server that does not know the question, or may not tell these credentials, has none
+        (format §37.5): what it locks it keeps all the same.
+
+        Raises:
+            TransientError: the server failed to answer, which says nothing.
+        """
+        lock = self.transport.object_lock
+        try:
+            return lock if lock is not None and lock.read_settings().enabled else None
+        except TransientError:
+            raise
+        except TransportError:
+            return None
+
     def lock_with_manifest(self, bundle: str, files: Iterable[str]) -> None:
         """Lock files beside a manifest at least as long as that is locked (format §37.3).
 
@@ -212,7 +229,7 @@ class Depot:
             StorageError: the server confirmed, and does not lock one.
             TransportError: it cannot be reached, or refuses.
         """
-        lock = find_enabled(self.transport.object_lock)
+        lock = self.find_lock()
         if lock is None:
             return
         with suppress(MissingError):  # it is being removed right now

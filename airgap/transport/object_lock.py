@@ -5,7 +5,6 @@ written or deleted afterwards under the same name.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -18,7 +17,6 @@ __all__ = [
     "ObjectRetention",
     "Version",
     "VersionPage",
-    "find_enabled",
     "iterate_versions",
 ]
 
@@ -135,16 +133,6 @@ class ObjectLock(Protocol):
             StorageError: one is; nothing was removed.
         """
         ...
-
-
-def find_enabled(lock: ObjectLock | None) -> ObjectLock | None:
-    """Return the locks of a bucket if it has object lock; else None.
-
-    A server that does not say so has none: what it locks it keeps all the same.
-    """
-    with suppress(TransportError):
-        return lock if lock is not None and lock.read_settings().enabled else None
-    return None
 
 
 def iterate_versions(lock: ObjectLock, prefix: str) -> Iterator[Version]:

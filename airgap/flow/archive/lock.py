@@ -6,7 +6,6 @@ from collections.abc import Set as AbstractSet
 from airgap.carrier.depot import Depot
 from airgap.errors import ConfigurationError
 from airgap.flow.archive.demands import Demands, find_demands
-from airgap.flow.depot.locked import find_lock
 from airgap.flow.publishing.retain import retain_files
 from airgap.flow.retention.guard import read_standings
 
@@ -22,7 +21,7 @@ def lock_bundles(depot: Depot, bundles: AbstractSet[str]) -> int:
         StorageError: the server confirmed, and does not lock one.
         AirgapError: as ``read_standings`` and ``find_demands``.
     """
-    if find_lock(depot) is None:
+    if depot.find_lock() is None:
         return 0
     _, standings = read_standings(depot)
     chosen = {

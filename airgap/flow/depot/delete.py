@@ -113,7 +113,7 @@ def delete_bundle(depot: Depot, bundle: str, clock: Clock = CLOCK) -> None:
         TransportError: the depot refused, or it took too long.
     """
     files = list_bundle_files(depot, bundle)
-    if (lock := locked.find_lock(depot)) is not None:
+    if (lock := depot.find_lock()) is not None:
         locked.refuse_locked_bundle(depot, bundle)
         for name in files:
             lock.remove(name)

@@ -77,7 +77,7 @@ def collect_garbage(depot: Depot, options: GcOptions, progress: Progress) -> GcR
         )
     names_there = {*packs, *in_use.bundle_files(), *_list_parts(depot)}
     unreferenced = sorted(name for name in names_there if in_use.is_unreferenced(name))
-    if (lock := locked.find_lock(depot)) is not None:
+    if (lock := depot.find_lock()) is not None:
         return _collect_locked(depot, lock, unreferenced, options, progress)
     marks = _Marks(depot)
     since = {name: min(marks.since.get(name, options.now), options.now) for name in unreferenced}

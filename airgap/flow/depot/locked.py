@@ -15,20 +15,13 @@ from airgap.printable import count_text
 from airgap.times import format_time
 from airgap.transport.connections import run_in_parallel
 from airgap.transport.object_lock import (
-    ObjectLock,
     ObjectRetention,
     Version,
-    find_enabled,
     iterate_versions,
 )
 from airgap.transport.port import Transport
 
-__all__ = ["find_lock", "read_retentions", "refuse_locked_bundle", "refuse_locked_files"]
-
-
-def find_lock(depot: Depot) -> ObjectLock | None:
-    """Return the locks of a depot in a bucket with object lock; None for every other depot."""
-    return find_enabled(depot.transport.object_lock)
+__all__ = ["read_retentions", "refuse_locked_bundle", "refuse_locked_files"]
 
 
 def refuse_locked_bundle(depot: Depot, bundle: str, clock: Callable[[], float] = time.time) -> None:
@@ -38,7 +31,7 @@ def refuse_locked_bundle(depot: Depot, bundle: str, clock: Callable[[], float] =
         StorageError: it does; the message says until when.
         TransportError: the server does not say.
     """
-    lock = find_lock(depot)
+    lock = depot.find_lock()
     if lock is None:
         return
     versions = [

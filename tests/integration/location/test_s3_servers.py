@@ -9,7 +9,6 @@ import pytest
 
 from airgap.carrier.depot import Depot
 from airgap.errors import TransportError
-from airgap.flow.depot import locked
 from airgap.transport.port import TransientError
 from airgap.transport.s3.options import S3Keys
 from airgap.transport.s3.transport import S3Transport
@@ -142,7 +141,7 @@ def test_a_bucket_without_object_lock_has_none(server: S3Server) -> None:
     with closing(Depot(server.open("lockless"))) as depot:
         depot.transport.publish("file", b"1")
 
-        assert locked.find_lock(depot) is None
+        assert depot.find_lock() is None
 
         depot.transport.delete("file")
     assert server.files("lockless") == {}

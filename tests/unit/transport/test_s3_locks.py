@@ -4,11 +4,13 @@ import hashlib
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from airgap.carrier.depot import Depot
 from airgap.errors import ConfigurationError, MissingError, StorageError, TransportError, UsageError
 from airgap.flow.location.named_remotes import locate
 from airgap.transport.object_lock import (
@@ -19,6 +21,7 @@ from airgap.transport.object_lock import (
     iterate_versions,
 )
 from airgap.transport.open_transport import Login, open_transport
+from airgap.transport.port import TransientError
 from airgap.transport.rate_limit import LimitedTransport, TokenBucket
 from airgap.transport.retry import RetryingTransport, RetryPolicy
 from airgap.transport.s3 import lock_answers
@@ -26,7 +29,7 @@ from airgap.transport.s3.bucket import PART_BYTES
 from airgap.transport.s3.options import Lock, S3Keys, S3Options
 from airgap.transport.s3.transport import S3Transport
 from airgap.transport.url import parse
-from tests.servers.fake_locked_s3 import BUCKET, DAY, LockedBucket, serve
+from tests.servers.fake_locked_s3 import BUCKET, DAY, LockedBucket, error, serve
 from tests.servers.scripted import Request, Scripted, reply
 
 KEYS = S3Keys("ID", "SECRET")
@@ -430,3 +433,32 @@ def test_a_server_that_does_not_speak_of_locks_is_named() -> None:
         with pytest.raises(TransportError, match="does not answer as an S3 server"):
             transport.object_lock.list_versions("")
         transport.close()
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[str, str], Depot]]:
+    """Open a depot on a server that gives one answer to everything."""
+    with ExitStack() as stack:
+
+        def open_depot(status: str, code: str) -> Depot:
+            server = stack.enter_context(Scripted(lambda _: error(status, code)))
+            depot = Depot(S3Transport(S3Options(BUCKET, "", KEYS, server.url)))
+            return stack.enter_context(closing(depot))
+
+        yield open_depot
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [("403 Forbidden", "AccessDenied"), ("501 Not Implemented", "Unknown")]
+)
+def test_a_server_that_does_not_say_has_no_locks(
+    answering: Callable[[str, str], Depot], status: str, code: str
+) -> None:
+    assert answering(status, code).find_lock() is None
+
+
+def test_a_server_that_fails_to_say_is_not_taken_for_one_without_locks(
+    answering: Callable[[str, str], Depot],
+) -> None:
+    with pytest.raises(TransientError):
+        answering("503 Slow Down", "SlowDown").find_lock()
