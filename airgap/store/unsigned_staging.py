@@ -9,7 +9,6 @@ from typing import Final
 from airgap.disk.sharing import make_new_folder
 from airgap.disk.space import make_shortage, measure_free
 from airgap.errors import CorruptError
-from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
 from airgap.store.private_folder import make_private_folder
 from airgap.store.staging import STAGING, StagedItem
@@ -20,13 +19,13 @@ UNSIGNED: Final = "unsigned"
 
 
 class UnsignedStaging:
-    """A tree of regular files in BentoML's home, whose lock must be held; links are never made."""
+    """A tree of regular files in a store, whose lock must be held; links are never made."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Path, name: str = UNSIGNED) -> None:
         """Create an empty folder: what a killed process left there is removed."""
-        self._top = private_folder(bentoml_home.home()) / STAGING / UNSIGNED
+        self._top = private_folder(store) / STAGING / name
         self.discard()
-        make_private_folder(bentoml_home.home(), STAGING)
+        make_private_folder(store, STAGING)
         make_new_folder(self._top)
 
     def write(self, path: str, size: int, pieces: Iterable[bytes]) -> None:

@@ -9,7 +9,7 @@ import tarfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from airgap.carrier.stock.compression import Compressed, Compression, Decompressed
 from airgap.carrier.stock.port import Member, MemberKind, check_member
@@ -21,7 +21,7 @@ from airgap.format import limits
 from airgap.format.tar import BLOCK, END, round_to_block
 from airgap.printable import quote
 
-__all__ = ["TarReader", "TarWriter"]
+__all__ = ["ByteStream", "TarReader", "TarStream", "TarWriter"]
 
 _PIECE: Final = limits.MIB
 _TEXT = re.compile(rb"([^\0]*)\0*")
@@ -46,7 +46,7 @@ _EXECUTABLE: Final = 0o100
 
 
 class TarReader:
-    """Reads a tar strictly: a member that no archive of a Bento needs is refused."""
+    """Reads a tar file strictly: a member that no archive of a Bento needs is refused."""
 
     def __init__(self, path: Path, compression: Compression) -> None:
         """Name the archive; it is opened by ``members``."""
@@ -60,15 +60,36 @@ class TarReader:
             open_regular(self._path.parent, self._path.name) as descriptor,
             open(descriptor, "rb", buffering=0, closefd=False) as file,
         ):
-            self._stream = Decompressed(file, self._compression, self.location)
-            while (block := self._take(BLOCK)) != bytes(BLOCK):
-                member = self._member(block)
-                if member is None:  # the archive's own top, "./"
-                    continue
-                pieces = self._content(member.size)
-                yield member, pieces
-                deque(pieces, maxlen=0)
-            self._demand_end()
+            stream = Decompressed(file, self._compression, self.location)
+            yield from TarStream(stream, self.location).members()
+
+
+class ByteStream(Protocol):
+    """Bytes that are read once, from the first to the last."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return exactly ``size`` bytes, or fewer at the end."""
+        ...
+
+
+class TarStream:
+    """Reads the members of a tar as strictly, from bytes that may still be arriving."""
+
+    def __init__(self, stream: ByteStream, location: str) -> None:
+        """Take the bytes, and where they come from, for messages."""
+        self.location = location
+        self._stream = stream
+
+    def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
+        """Yield each member with its bytes; see ``MemberReader``."""
+        while (block := self._take(BLOCK)) != bytes(BLOCK):
+            member = self._member(block)
+            if member is None:  # the archive's own top, "./"
+                continue
+            pieces = self._content(member.size)
+            yield member, pieces
+            deque(pieces, maxlen=0)
+        self._demand_end()
 
     def _member(self, block: bytes) -> Member | None:
         """Read one member's headers."""
