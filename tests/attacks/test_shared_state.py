@@ -18,6 +18,7 @@ from airgap.ledger.check import Consistent
 from airgap.ledger.log import LedgerStore
 from airgap.state import installed_manifests, manifest_cache, removals, upload_marks
 from airgap.store import modes, private_folder
+from airgap.store.bentoml_home import home
 from airgap.store.unsigned_staging import UnsignedStaging
 from tests.support import stores
 from tests.support.sides import Ran, Site
@@ -265,8 +266,11 @@ MAKERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "aside": (".ward~reset-1.part", reset_ledger),
     "store": ("bentoml", lambda folder: private_folder.make_store(folder / "bentoml")),
     "item": ("models", lambda folder: modes.make_folder(folder, folder / "models")),
-    "unsigned": ("unsigned", lambda _: UnsignedStaging()),
-    "unsigned folder": ("a", lambda _: UnsignedStaging().write("a/b", 1, [b"x"])),
+    "unsigned": ("unsigned", lambda _: UnsignedStaging(home())),
+    "unsigned folder": (
+        "a",
+        lambda _: UnsignedStaging(home()).write("a/b", 1, [b"x"]),
+    ),
 }
 
 

@@ -3,7 +3,7 @@
 Items are sent by the strategy "proxy": the client asks this server, and no other, for their bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,21 +16,19 @@ from airgap.errors import MissingError
 from airgap.flow.serving.index import ItemRow
 from airgap.flow.serving.mirror import Mirror
 from airgap.server.mirror.answers import make_body
+from airgap.server.mirror.cloud_documents import (
+    SERVER,
+    CloudItem,
+    describe_item,
+    describe_list,
+    describe_repository,
+)
 from airgap.server.mirror.sending import Download
-from airgap.times import format_time
 
 __all__ = ["make_routes"]
 
 _V1: Final = "/api/v1"
 _MOST: Final = 1000
-_MADE: Final = 0
-_SERVER: Final[Mapping[str, Any]] = {
-    "uid": "airgap",
-    "created_at": format_time(_MADE),
-    "updated_at": None,
-    "deleted_at": None,
-    "labels": [],
-}
 
 
 def make_routes(mirror: Mirror) -> list[Route]:
@@ -69,7 +67,7 @@ class _Items:
         """Answer ``bentoml list``, which never asks for a second page."""
         del request
         items = self.mirror.list_items(self.kind)
-        return JSONResponse(self._describe_list(items, 0, len(items)))
+        return JSONResponse(describe_list(list(map(self._make, items)), 0, len(items)))
 
     def list_versions(self, request: Request) -> Response:
         """List the versions of one name, the newest first."""
@@ -77,17 +75,17 @@ class _Items:
             raise HTTPException(400, "This mirror does not search by labels: name a version.")
         start, count = _read_number(request, "start", 0), _read_number(request, "count", _MOST)
         items = self.mirror.list_items(self.kind, request.path_params["name"])
-        return JSONResponse(self._describe_list(items, start, count))
+        return JSONResponse(describe_list(list(map(self._make, items)), start, count))
 
     def get_repository(self, request: Request) -> Response:
         """Describe a name, and its newest version."""
         items = self._list_named(request)
-        newest = {f"latest_{self.kind}": self._describe(items[0])}
-        return JSONResponse(self._describe_repository(items[0]) | newest)
+        newest = {f"latest_{self.kind}": describe_item(self._make(items[0]))}
+        return JSONResponse(describe_repository(self.kind, items[0].name) | newest)
 
     def get(self, request: Request) -> Response:
         """Describe one version."""
-        return JSONResponse(self._describe(self._find(request)))
+        return JSONResponse(describe_item(self._make(self._find(request))))
 
     def download(self, request: Request) -> Response:
         """Send one version as a tar."""
@@ -107,31 +105,16 @@ class _Items:
             raise MissingError(f"No {self.kind} {name} is served.", "Bring a bundle that has it.")
         return items
 
-    def _describe_list(self, items: Sequence[ItemRow], start: int, count: int) -> dict[str, Any]:
-        page = [self._describe(item) for item in items[start : start + count]]
-        return {"start": start, "count": len(page), "total": len(items), "items": page}
-
-    def _describe(self, item: ItemRow) -> dict[str, Any]:
-        labels = item.summary.get("labels", {})
-        return {
-            **_SERVER,
-            "uid": item.digest,
-            "name": item.version,
-            "resource_type": self.kind,
-            "created_at": format_time(item.created_at),
-            "build_at": format_time(item.created_at),
-            "labels": [{"key": key, "value": value} for key, value in labels.items()],
-            "description": "",
-            "version": item.version,
-            "image_build_status": "pending",
-            "upload_status": "success",
-            "upload_finished_reason": "",
-            "presigned_upload_url": "",
-            "presigned_download_url": "",
-            "transmission_strategy": "proxy",
-            "manifest": self._describe_manifest(item),
-            "repository": self._describe_repository(item),
-        }
+    def _make(self, item: ItemRow) -> CloudItem:
+        return CloudItem(
+            self.kind,
+            item.name,
+            item.version,
+            item.digest,
+            item.created_at,
+            self._describe_manifest(item),
+            item.summary.get("labels", {}),
+        )
 
     def _describe_manifest(self, item: ItemRow) -> dict[str, Any]:
         shared = {
@@ -145,11 +128,6 @@ class _Items:
         models = item.summary.get("models", [])
         return {**shared, **names, "service": item.summary.get("service", ""), "models": models}
 
-    def _describe_repository(self, item: ItemRow) -> dict[str, Any]:
-        own = {"uid": f"{self.kind}-{item.name}", "name": item.name, "description": ""}
-        kind = {"resource_type": f"{self.kind}_repository", f"latest_{self.kind}": None}
-        return {**_SERVER, **own, **kind}
-
 
 def _get_user(request: Request) -> Response:
     """Answer ``bentoml cloud login``, which asks who it is."""
@@ -161,7 +139,7 @@ def _get_user(request: Request) -> Response:
 def _get_organization(request: Request) -> Response:
     del request
     own = {"name": "airgap", "resource_type": "organization", "description": "An airgap mirror."}
-    return JSONResponse({**_SERVER, **own})
+    return JSONResponse({**SERVER, **own})
 
 
 def _refuse_push(request: Request) -> Response:

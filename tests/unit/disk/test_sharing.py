@@ -12,6 +12,7 @@ from airgap.errors import ConfigurationError, StorageError
 from airgap.flow.admission import history
 from airgap.format.inventory import File, Item
 from airgap.state import manifest_cache, pinned_root, upload_marks
+from airgap.store.bentoml_home import home
 from airgap.store.install_paths import InstallPath
 from airgap.store.private_folder import make_private_folder
 from airgap.store.staging import StagedItem
@@ -184,7 +185,7 @@ def test_another_operator_can_remove_an_unsigned_archive_that_was_interrupted(
 ) -> None:
     monkeypatch.setenv("BENTOML_HOME", str(shared))
 
-    UnsignedStaging().write("a/b/c.bin", 1, [b"x"])
+    UnsignedStaging(home()).write("a/b/c.bin", 1, [b"x"])
 
     folders = [path for path in (shared / ".airgap").rglob("*") if path.is_dir()]
     assert {path.name for path in folders} >= {"a", "b"}

@@ -1,0 +1,1 @@
+"""An inbox: what stock clients have pushed, until a builder signs it."""
