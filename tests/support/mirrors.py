@@ -1,5 +1,7 @@
 """Mirrors of depots, and what tests put into those."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from airgap.flow.location.location import parse_depot
 from airgap.flow.serving.mirror import Mirror, open_mirror
 from airgap.server.mirror.server import ClientTerms, MirrorServer, open_server
 from tests.support import forge
-from tests.support.sides import Side, Site
+from tests.support.sides import Side, Site, unmeasured_environment
 
 _OPEN = ClientTerms()
 
@@ -85,6 +87,32 @@ def running(side: Side, depot: Path, terms: ClientTerms = _OPEN) -> Iterator[Run
             server.stop()
             thread.join(60)
             assert not thread.is_alive()
+
+
+def run_bentoml(
+    home: Path,
+    mirror: RunningMirror,
+    *words: str,
+    token: str = "any",  # noqa: S107
+) -> subprocess.CompletedProcess[str]:
+    """Run stock bentoml with a store of its own, against a mirror."""
+    environment = {
+        **unmeasured_environment(),
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "COLUMNS": "200",
+        "BENTO_CLOUD_API_ENDPOINT": mirror.url,
+        "BENTO_CLOUD_API_KEY": token,
+    }
+    environment.pop("AIRGAP_HOME", None)
+    return subprocess.run(
+        [sys.executable, "-m", "bentoml", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def forge_depot(folder: Path, site: Site, *items: forge.Item) -> Path:

@@ -10,9 +10,16 @@ from airgap.cli.terminal import print_line
 @click.command(name="make-token", cls=HelpCommand)
 @click.argument("name", metavar="NAME")
 @click.option("--expires", metavar="WHEN", help="How long it counts: 90d, 12h, 2030-12-31.")
+@click.option(
+    "--scope",
+    type=click.Choice(["read", "push"]),
+    default="read",
+    show_default=True,
+    help="What it permits: to pull; or to push to the inbox as well.",
+)
 @answers
-def make_token(*, name: str, expires: str | None) -> Result:
-    """Make a token with which a client may pull from the mirror.
+def make_token(*, name: str, expires: str | None, scope: str) -> Result:
+    """Make a token with which a client may pull from the mirror, or push to its inbox.
 
     Prints it once, on standard error; and the lines for the file of tokens, which have only its
     SHA-256, on standard output.
@@ -24,7 +31,7 @@ def make_token(*, name: str, expires: str | None) -> Result:
     from airgap.server.mirror.tokens import describe_token, make_secret
 
     secret = make_secret()
-    lines = describe_token(name, secret, read_expiry(expires))
+    lines = describe_token(name, secret, read_expiry(expires), scope)
     if not click.get_current_context().obj["json"]:
         print_line(f"The token, which is shown only now: {secret}", err=True)
     return Result({"name": name, "token": secret, "lines": lines}, lines)

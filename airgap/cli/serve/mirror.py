@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Answer only clients with a token of this file (`airgap serve make-token`).",
 )
+@click.option(
+    "--inbox",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Take what stock clients push, such as `bentoml push`, into this folder, until a builder"
+    " signs it (`airgap inbox`). Nobody can pull it before.",
+)
 @reports
 @location_options
 def mirror(  # noqa: PLR0913  (one argument per option)
@@ -50,6 +57,7 @@ def mirror(  # noqa: PLR0913  (one argument per option)
     certificate: Path | None,
     private_key: Path | None,
     tokens: Path | None,
+    inbox: Path | None,
     connector: "Connector",
 ) -> Result:
     """Serve the bundles of DEPOT to stock clients, such as `bentoml pull`.
@@ -70,7 +78,7 @@ def mirror(  # noqa: PLR0913  (one argument per option)
 
     warn_root()
     location, address = parse_depot(depot), parse_address(listen)
-    terms = ClientTerms(certificate, private_key, tokens)
+    terms = ClientTerms(certificate, private_key, tokens, inbox)
     with (
         open_server(location, connector, address, terms, note) as server,
         stop_on_signals(server),

@@ -63,6 +63,7 @@ class Pushes:
         self._lock = Lock()
         self._registrations: dict[PushedTag, Registration] = {}
         self._uploads: dict[str, Upload] = {}
+        self._singles: set[str] = set()
         self._ready: dict[PushedTag, list[tuple[Upload, StagedItem]]] = {}
 
     def find(self, tag: PushedTag) -> Registration | PushedItem | None:
@@ -101,8 +102,8 @@ class Pushes:
         self.register(replace(registration, pushed_by=who, state="uploading", reason=""))
         return registration
 
-    def open_upload(self, tag: PushedTag) -> Upload:
-        """Begin an upload.
+    def open_upload(self, tag: PushedTag, *, is_single: bool = False) -> Upload:
+        """Begin an upload; one that is single is completed by ``finish``.
 
         Raises:
             MissingError: nobody has registered the tag.
@@ -120,16 +121,16 @@ class Pushes:
         upload = Upload(self.inbox, tag)
         with self._lock:
             self._uploads[upload.id] = upload
+            if is_single:
+                self._singles.add(upload.id)
         return upload
 
-    def find_upload(self, tag: PushedTag, upload_id: str) -> Upload:
-        """Return an upload of a tag. Raises MissingError: there is none of this id."""
+    def find_upload(self, upload_id: str, tag: PushedTag | None = None) -> Upload:
+        """Return an upload, of this tag if one is given. Raises MissingError: there is none."""
         with self._lock:
             upload = self._uploads.get(upload_id)
-        if upload is None or upload.tag != tag:
-            raise MissingError(
-                f"No upload of the {tag} is known here by this id.", "Push it again."
-            )
+        if upload is None or tag not in (None, upload.tag):
+            raise MissingError("No upload is known here by this id.", "Push the item again.")
         return upload
 
     def refuse_full(self, more: int) -> None:
@@ -167,6 +168,14 @@ class Pushes:
             ConflictError: something else of this tag came meanwhile, or a signed bundle has it.
         """
         with self._lock:
+            singles = [
+                upload
+                for upload in self._uploads.values()
+                if upload.id in self._singles and upload.tag == tag and upload.received
+            ]
+        for upload in singles:
+            self.complete(upload, 1)
+        with self._lock:
             ready = self._ready.pop(tag, [])
             registration = self._registrations.get(tag)
         if not ready or registration is None:
@@ -193,6 +202,7 @@ class Pushes:
         """Forget an upload, and remove what is left of it."""
         with self._lock:
             self._uploads.pop(upload.id, None)
+            self._singles.discard(upload.id)
         upload.abort()
 
     def close(self) -> None:

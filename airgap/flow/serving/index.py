@@ -197,6 +197,16 @@ class ServingIndex:
         rows = self._select(statement, kind, now, name, version)
         return next(map(_make_item, rows), None)
 
+    def find_digest(self, kind: str, name: str, version: str) -> str:
+        """Return the digest of an item that a bundle of the depot claims to have; empty: none."""
+        rows = self._select(
+            "select digest from item where kind = ? and name = ? and version = ? limit 1",
+            *(kind, name, version),
+        )
+        for (digest,) in rows:
+            return str(digest)
+        return ""
+
     def explain(self, kind: str, name: str, version: str) -> str:
         """Return why an item that was indexed is not served; empty if that is not known."""
         rows = self._select(

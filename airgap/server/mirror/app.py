@@ -7,6 +7,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from airgap.errors import AirgapError
+from airgap.flow.inbox.pushes import Pushes
 from airgap.flow.serving.mirror import Mirror
 from airgap.server.mirror import bentocloud, depot_files, hub, registry, simple_index
 from airgap.server.mirror.answers import make_error
@@ -18,8 +19,13 @@ from airgap.server.mirror.tokens import TokenFile
 __all__ = ["make_app"]
 
 
-def make_app(mirror: Mirror, tokens: TokenFile | None = None) -> ASGIApp:
-    """Return the application that serves a mirror, to those who have one of the tokens."""
+def make_app(
+    mirror: Mirror, tokens: TokenFile | None = None, pushes: Pushes | None = None
+) -> ASGIApp:
+    """Return the application that serves a mirror, to those who have one of the tokens.
+
+    Those whose token permits it may push, if there is an inbox.
+    """
 
     def get_health(request: Request) -> Response:
         del request
@@ -28,7 +34,9 @@ def make_app(mirror: Mirror, tokens: TokenFile | None = None) -> ASGIApp:
         return JSONResponse({"served": served, "withheld": len(bundles) - served})
 
     routes = [Route("/-/health", get_health), *make_console_routes(mirror, tokens)]
-    for protocol in (depot_files, bentocloud, registry, simple_index, hub):
+    routes += depot_files.make_routes(mirror)
+    routes += bentocloud.make_routes(mirror, pushes)
+    for protocol in (registry, simple_index, hub):
         routes += protocol.make_routes(mirror)
     app = Starlette(routes=routes, exception_handlers={AirgapError: make_error})
     return HostGate(app) if tokens is None else TokenGate(app, tokens)

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from airgap.errors import MissingError
+from airgap.flow.inbox.pushes import Pushes
 from airgap.flow.serving.index import ItemRow
 from airgap.flow.serving.mirror import Mirror
 from airgap.server.mirror.answers import make_body
@@ -23,6 +24,7 @@ from airgap.server.mirror.cloud_documents import (
     describe_list,
     describe_repository,
 )
+from airgap.server.mirror.pushing import find_pushed, make_push_routes
 from airgap.server.mirror.sending import Download
 
 __all__ = ["make_routes"]
@@ -31,14 +33,14 @@ _V1: Final = "/api/v1"
 _MOST: Final = 1000
 
 
-def make_routes(mirror: Mirror) -> list[Route]:
+def make_routes(mirror: Mirror, pushes: Pushes | None = None) -> list[Route]:
     """Return the routes of Bentos and of models, and those of the login."""
     routes = [
         Route(f"{_V1}/auth/current", _get_user),
         Route(f"{_V1}/current_org", _get_organization),
     ]
     for kind in ("bento", "model"):
-        items = _Items(mirror, kind)
+        items = _Items(mirror, kind, pushes)
         repository = f"{_V1}/{kind}_repositories/{{name}}"
         item = f"{repository}/{kind}s/{{version}}"
         routes += [
@@ -48,12 +50,8 @@ def make_routes(mirror: Mirror) -> list[Route]:
             Route(item, items.get),
             Route(f"{item}/download", items.download),
             Route(f"{item}/presign_download_url", items.get, methods=["PATCH"]),
-            Route(f"{_V1}/{kind}_repositories", _refuse_push, methods=["POST"]),
-            Route(f"{repository}/{kind}s", _refuse_push, methods=["POST"]),
-            Route(f"{item}/{{action}}", _refuse_push, methods=["PATCH", "PUT"]),
-            Route(item, _refuse_push, methods=["PATCH"]),
         ]
-    return routes
+    return routes + make_push_routes(pushes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,7 @@ class _Items:
 
     mirror: Mirror
     kind: str
+    pushes: Pushes | None = None
 
     def list_all(self, request: Request) -> Response:
         """Answer ``bentoml list``, which never asks for a second page."""
@@ -84,7 +83,10 @@ class _Items:
         return JSONResponse(describe_repository(self.kind, items[0].name) | newest)
 
     def get(self, request: Request) -> Response:
-        """Describe one version."""
+        """Describe one version; to who may push, also one that is not signed yet."""
+        pushed = find_pushed(self.pushes, request, self.kind)
+        if pushed is not None:
+            return JSONResponse(describe_item(pushed))
         return JSONResponse(describe_item(self._make(self._find(request))))
 
     def download(self, request: Request) -> Response:
@@ -140,12 +142,6 @@ def _get_organization(request: Request) -> Response:
     del request
     own = {"name": "airgap", "resource_type": "organization", "description": "An airgap mirror."}
     return JSONResponse({**SERVER, **own})
-
-
-def _refuse_push(request: Request) -> Response:
-    """Refuse what would change something: bundles come with signatures, and by other ways."""
-    del request
-    raise HTTPException(403, "This mirror takes no pushes: bring a signed bundle into its depot.")
 
 
 def _read_number(request: Request, name: str, default: int) -> int:

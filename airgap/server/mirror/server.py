@@ -12,6 +12,8 @@ from threading import Event, Thread
 from typing import Final
 
 from airgap.errors import AirgapError, ConfigurationError, UsageError
+from airgap.flow.inbox.inbox import Inbox, PushedTag
+from airgap.flow.inbox.pushes import Pushes
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.serving.mirror import Mirror, open_mirror
@@ -45,15 +47,16 @@ def parse_address(text: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class ClientTerms:
-    """Who may ask, and how: a certificate with its key (PEM), and a file of tokens.
+    """Who may ask, and how: a certificate with its key (PEM), a file of tokens, and an inbox.
 
     Without them, only this machine is answered: tokens and models would travel in the clear, or
-    anybody could pull them.
+    anybody could pull them. Without an inbox, clients may only pull.
     """
 
     certificate: Path | None = None
     private_key: Path | None = None
     tokens: Path | None = None
+    inbox: Path | None = None
 
     def refuse_open(self, address: str) -> None:
         """Refuse an address that others reach, if TLS or tokens are missing.
@@ -118,14 +121,24 @@ def open_server(
         mirror.note = note
         is_local = isinstance(location, LocalDepot)
         interval = _LOCAL_SECONDS if is_local else _REMOTE_SECONDS
-        yield MirrorServer(mirror, listener, interval, terms)
+        pushes = None if terms.inbox is None else _open_pushes(terms.inbox, mirror)
+        try:
+            yield MirrorServer(mirror, listener, interval, terms, pushes)
+        finally:
+            if pushes is not None:
+                pushes.close()
 
 
 class MirrorServer:
     """A ``Daemon``: serves until it is stopped."""
 
     def __init__(
-        self, mirror: Mirror, listener: socket.socket, interval: float, terms: ClientTerms
+        self,
+        mirror: Mirror,
+        listener: socket.socket,
+        interval: float,
+        terms: ClientTerms,
+        pushes: Pushes | None = None,
     ) -> None:
         """Take what ``open_server`` opens; look at the depot every ``interval`` seconds."""
         from airgap.server.mirror.app import make_app
@@ -138,7 +151,7 @@ class MirrorServer:
         self._failure: Exception | None = None
         tokens, tls = TokenFile(terms.tokens) if terms.tokens else None, terms.make_tls()
         self._scheme = "https" if tls else "http"
-        self._server = WebServer(make_app(mirror, tokens), mirror.note, tls)
+        self._server = WebServer(make_app(mirror, tokens, pushes), mirror.note, tls)
 
     @property
     def url(self) -> str:
@@ -198,6 +211,16 @@ class MirrorServer:
 
     def _note(self, line: str) -> None:
         self._mirror.note(f"{format_time(int(time.time()))} {line}")
+
+
+def _open_pushes(folder: Path, mirror: Mirror) -> Pushes:
+    inbox = Inbox(folder)
+    inbox.prepare()
+
+    def find_signed(tag: PushedTag) -> str:
+        return mirror.index.find_digest(tag.kind, tag.name, tag.version)
+
+    return Pushes(inbox, find_signed)
 
 
 def _refuse_password() -> str:

@@ -1,4 +1,4 @@
-"""Tokens: who may pull from a mirror. They are kept as hashes, and shown once.
+"""Tokens: who may pull from a mirror, or push to it. They are kept as hashes, and shown once.
 
 A token has 256 random bits, so that a plain SHA-256 of it may be stored, and guessing is hopeless.
 Its checksum lets programs that search for leaks recognize one.
@@ -27,7 +27,8 @@ from airgap.times import format_time
 
 __all__ = ["SCOPES", "Token", "TokenFile", "describe_token", "find_secret", "make_secret"]
 
-SCOPES: Final = ("read",)
+SCOPES: Final = ("read", "push")
+"""What a token permits: to pull; or to push as well."""
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[a-z0-9][-_.a-z0-9]{0,63}")
 _KEYS: Final = frozenset({"sha256", "scope", "expires"})
@@ -53,7 +54,9 @@ def make_secret() -> str:
     return f"{body}_{zlib.crc32(body.encode()):08x}"
 
 
-def describe_token(name: str, secret: str, expires_at: int | None) -> list[str]:
+def describe_token(
+    name: str, secret: str, expires_at: int | None, scope: str = SCOPES[0]
+) -> list[str]:
     """Return the lines of the file of tokens that permit one.
 
     Raises:
@@ -65,7 +68,7 @@ def describe_token(name: str, secret: str, expires_at: int | None) -> list[str]:
             "Use lower-case letters, digits, hyphens, dots and underscores.",
         )
     lines = [f'["{name}"]', f'sha256 = "{hashlib.sha256(secret.encode()).hexdigest()}"']
-    lines.append(f'scope = "{SCOPES[0]}"')
+    lines.append(f'scope = "{scope}"')
     return lines + ([f"expires = {format_time(expires_at)}"] if expires_at is not None else [])
 
 
@@ -162,4 +165,5 @@ def _read_token(name: str, value: Any) -> Token:  # noqa: ANN401  (what TOML has
         raise ValueError(f"scope of [{name}] is not one of {', '.join(SCOPES)}")
     if expires is not None and not (isinstance(expires, datetime) and expires.tzinfo):
         raise ValueError(f"expires of [{name}] is not a time with its zone")
-    return Token(name, bytes.fromhex(digest), int(expires.timestamp()) if expires else None)
+    ends = int(expires.timestamp()) if expires else None
+    return Token(name, bytes.fromhex(digest), ends, value["scope"])

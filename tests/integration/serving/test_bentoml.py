@@ -1,14 +1,12 @@
 """Stock bentoml 1.4 lists and pulls from a mirror, and keeps nothing of what is damaged."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.mirrors import RunningMirror, find_pack, flip_byte, running, serving
-from tests.support.sides import Side, unmeasured_environment
+from tests.support.mirrors import RunningMirror, find_pack, flip_byte, run_bentoml, running, serving
+from tests.support.sides import Side
 
 pytestmark = pytest.mark.bentoml
 
@@ -19,32 +17,11 @@ def mirror(isolated: Side, depot: Path) -> Iterator[RunningMirror]:
         yield mirror
 
 
-def bentoml(home: Path, mirror: RunningMirror, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run stock bentoml with a store of its own, against a mirror."""
-    environment = {
-        **unmeasured_environment(),
-        "BENTOML_HOME": str(home),
-        "BENTOML_DO_NOT_TRACK": "True",
-        "COLUMNS": "200",
-        "BENTO_CLOUD_API_ENDPOINT": mirror.url,
-        "BENTO_CLOUD_API_KEY": "any",
-    }
-    environment.pop("AIRGAP_HOME", None)
-    return subprocess.run(
-        [sys.executable, "-m", "bentoml", *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 def test_a_bento_is_pulled_with_its_models(
     mirror: RunningMirror, small: Side, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    ran = bentoml(home, mirror, "pull", "shop:v1", "--with-models")
+    ran = run_bentoml(home, mirror, "pull", "shop:v1", "--with-models")
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
     for item in ("bentos/shop/v1", "models/ranker/v1"):
@@ -63,7 +40,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_latest_model_is_pulled(mirror: RunningMirror, small: Side, tmp_path: Path) -> None:
-    ran = bentoml(tmp_path, mirror, "models", "pull", "ranker")
+    ran = run_bentoml(tmp_path, mirror, "models", "pull", "ranker")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     weights = Path("models", "ranker", "v1", "weights.bin")
     assert (tmp_path / weights).read_bytes() == (small.bentoml / weights).read_bytes()
@@ -76,7 +53,7 @@ def test_what_is_damaged_while_it_is_served_is_not_installed(
         pass
     with running(isolated, depot) as mirror:
         flip_byte(find_pack(depot), 300_000)
-        ran = bentoml(tmp_path / "home", mirror, "models", "pull", "ranker:v1")
+        ran = run_bentoml(tmp_path / "home", mirror, "models", "pull", "ranker:v1")
     assert ran.returncode != 0
     assert not (tmp_path / "home" / "models" / "ranker" / "v1").exists()
     assert any("broken off" in line for line in mirror.lines)
