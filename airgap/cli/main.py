@@ -79,6 +79,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bom": ("bom", "Write the bill of materials of a bundle, or of what is installed."),
     "licenses": ("licenses", "Say what a licence policy says of a bundle, and why."),
     "serve": ("serve", "Receive bundles, or serve them to stock clients: drop box and mirror."),
+    "inbox": ("inbox", "Look at what stock clients have pushed, and sign it."),
     "watch": ("watch", "Import the bundles that arrive in a folder."),
     "remove": ("remove", "Remove items from this machine."),
     "prune": ("prune", "Remove from this machine what nothing here needs."),

@@ -115,6 +115,14 @@ def run_bentoml(
     )
 
 
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
 def forge_depot(folder: Path, site: Site, *items: forge.Item) -> Path:
     """Write a depot with a bundle of items that are written by hand, signed by the builder."""
     draft = forge.draft(*items, reader=2)

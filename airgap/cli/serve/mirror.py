@@ -48,6 +48,11 @@ if TYPE_CHECKING:
     help="Take what stock clients push, such as `bentoml push`, into this folder, until a builder"
     " signs it (`airgap inbox`). Nobody can pull it before.",
 )
+@click.option(
+    "--inbox-size",
+    metavar="SIZE",
+    help="Refuse pushes by which the inbox would hold more: 500G, 2TiB. Default: as the disk has.",
+)
 @reports
 @location_options
 def mirror(  # noqa: PLR0913  (one argument per option)
@@ -58,6 +63,7 @@ def mirror(  # noqa: PLR0913  (one argument per option)
     private_key: Path | None,
     tokens: Path | None,
     inbox: Path | None,
+    inbox_size: str | None,
     connector: "Connector",
 ) -> Result:
     """Serve the bundles of DEPOT to stock clients, such as `bentoml pull`.
@@ -67,6 +73,7 @@ def mirror(  # noqa: PLR0913  (one argument per option)
     again while it is sent. SIGTERM and Ctrl-C stop the server.
     """
     from airgap.flow.location.location import parse_depot
+    from airgap.flow.media.plan import parse_size
     from airgap.server.intake.daemon import stop_on_signals
     from airgap.server.mirror.server import ClientTerms, open_server, parse_address
 
@@ -78,7 +85,8 @@ def mirror(  # noqa: PLR0913  (one argument per option)
 
     warn_root()
     location, address = parse_depot(depot), parse_address(listen)
-    terms = ClientTerms(certificate, private_key, tokens, inbox)
+    most = None if inbox_size is None else parse_size(inbox_size)
+    terms = ClientTerms(certificate, private_key, tokens, inbox, most)
     with (
         open_server(location, connector, address, terms, note) as server,
         stop_on_signals(server),

@@ -111,6 +111,8 @@ class ExportRequest:
     """Threads; None: the processors there are."""
     credentials: Credentials = field(default_factory=Credentials)
     transfer: TransferOptions = field(default_factory=TransferOptions)
+    expected: Mapping[tuple[str, str, str], bytes] = field(default_factory=dict)
+    """The digests that items must have, by kind, name and version; others may have any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +312,7 @@ def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions
         model_signer=request.model_signer,
         recorder=request.recorder,
         cache=connector.cache,
+        expected=request.expected,
     )
     if request.want is None:
         return settings

@@ -9,7 +9,7 @@ from airgap.carrier.port import BundleWriter
 from airgap.chunking.cutters import max_pieces, max_pieces_of_wheel
 from airgap.chunking.zip_members import is_wheel
 from airgap.codec.table import Preset
-from airgap.errors import StorageError
+from airgap.errors import CorruptError, StorageError
 from airgap.flow.bundle import model_signatures
 from airgap.flow.disk_use import Peak
 from airgap.flow.exporting import sequence as numbering
@@ -97,6 +97,8 @@ class BundleOptions:
     """Who signs the checkpoints that travel with the bundle (format §29.5); None: none do."""
     cache: DigestCache = NO_CACHE
     """What need not be read again."""
+    expected: Mapping[tuple[str, str, str], bytes] = field(default_factory=dict)
+    """The digests that items must have, by kind, name and version: they were approved by those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def export_items(
             writer.put_root(name, data)
         options = foresee_packs(sources, settings, lambda pack: not writer.lacks(pack))
         packed = pack_items(sources, writer, options, progress)
-        _refuse_damaged(sources, packed.items)
+        _refuse_damaged(sources, packed.items, settings.expected)
         created = _find_creation_time(sources)
         draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
         refuse_changes(sources)
@@ -206,7 +208,7 @@ def export_bare(
     try:
         progress.begin("reading", sum(source.tree.size for source in sources))
         manifest = inventory_only(sources, settings, _read_only, progress)
-        _refuse_damaged(sources, manifest.items)
+        _refuse_damaged(sources, manifest.items, settings.expected)
         raw = manifests.encode(manifest)
         bundle = manifests.bundle_id(raw)
         envelopes = sign_manifest(raw, signers)
@@ -271,14 +273,24 @@ def _refuse_unfit(sources: Sequence[Source], settings: BundleOptions) -> None:
         model_signatures.refuse_unsignable(drafts, settings.model_signer)
 
 
-def _refuse_damaged(sources: Sequence[Source], items: Sequence[Item]) -> None:
-    """Compare what was read with what the items say of themselves.
+def _refuse_damaged(
+    sources: Sequence[Source],
+    items: Sequence[Item],
+    expected: Mapping[tuple[str, str, str], bytes],
+) -> None:
+    """Compare what was read with what the items say of themselves, and with what was looked at.
 
     Raises:
-        CorruptError: see ``ItemKind.check_read``.
+        CorruptError: see ``ItemKind.check_read``; or an item has another digest than expected.
     """
     for source, item in zip(sources, items, strict=True):
         find_kind(item.kind).check_read(item, source)
+        wanted = expected.get((item.kind, item.name, item.version), item.digest)
+        if item.digest != wanted:
+            raise CorruptError(
+                f"The {item} has the digest {item.digest.hex()} now, and not {wanted.hex()}.",
+                "It was changed meanwhile: compare it again before it is signed.",
+            )
 
 
 def _warn_of_small_signers(

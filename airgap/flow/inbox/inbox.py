@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from airgap.disk.durable import make_folder, replace_file, sync_folder
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import ConflictError, CorruptError, MissingError
+from airgap.errors import ConflictError, CorruptError, MissingError, UsageError
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.printable import quote
@@ -210,13 +210,11 @@ def parse_pushed_tag(text: str, kind: Kind) -> PushedTag:
     """Read ``name:version``.
 
     Raises:
-        MissingError: it is not that; so no item has it.
+        UsageError: it is not that.
     """
     name, _, version = text.partition(":")
     if tag_problem(kind, name, version) is not None:
-        raise MissingError(
-            f"{quote(text)} is not the tag of a {kind}.", "Write it as NAME:VERSION."
-        )
+        raise UsageError(f"{quote(text)} is not the tag of a {kind}.", "Write it as NAME:VERSION.")
     return PushedTag(kind, name, version)
 
 

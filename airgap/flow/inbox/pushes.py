@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from airgap.errors import AirgapError, ConflictError, MissingError, StorageError
 from airgap.flow.inbox.inbox import Inbox, PushedItem, PushedTag, make_pushed_item
-from airgap.flow.inbox.upload import Upload
+from airgap.flow.inbox.upload import PushUpload
 from airgap.store.staging import StagedItem
 
 __all__ = ["PushState", "Pushes", "Registration"]
@@ -62,9 +62,9 @@ class Pushes:
         self._clock = clock
         self._lock = Lock()
         self._registrations: dict[PushedTag, Registration] = {}
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: dict[str, PushUpload] = {}
         self._singles: set[str] = set()
-        self._ready: dict[PushedTag, list[tuple[Upload, StagedItem]]] = {}
+        self._ready: dict[PushedTag, list[tuple[PushUpload, StagedItem]]] = {}
 
     def find(self, tag: PushedTag) -> Registration | PushedItem | None:
         """Return what is pushed under a tag: a push that goes on, else the item of the inbox."""
@@ -102,7 +102,7 @@ class Pushes:
         self.register(replace(registration, pushed_by=who, state="uploading", reason=""))
         return registration
 
-    def open_upload(self, tag: PushedTag, *, is_single: bool = False) -> Upload:
+    def open_upload(self, tag: PushedTag, *, is_single: bool = False) -> PushUpload:
         """Begin an upload; one that is single is completed by ``finish``.
 
         Raises:
@@ -118,14 +118,14 @@ class Pushes:
             upload.abort()
         if count >= _MOST_UPLOADS:
             raise _make_full(f"{count} uploads are under way")
-        upload = Upload(self.inbox, tag)
+        upload = PushUpload(self.inbox, tag)
         with self._lock:
             self._uploads[upload.id] = upload
             if is_single:
                 self._singles.add(upload.id)
         return upload
 
-    def find_upload(self, upload_id: str, tag: PushedTag | None = None) -> Upload:
+    def find_upload(self, upload_id: str, tag: PushedTag | None = None) -> PushUpload:
         """Return an upload, of this tag if one is given. Raises MissingError: there is none."""
         with self._lock:
             upload = self._uploads.get(upload_id)
@@ -143,12 +143,12 @@ class Pushes:
         if used + more > self._most_bytes:
             raise _make_full(f"{used:,} of its {self._most_bytes:,} bytes are used")
 
-    def complete(self, upload: Upload, count: int) -> None:
-        """Read all of an upload, and keep it until ``finish``.
+    def complete(self, upload: PushUpload, count: int) -> None:
+        """Read an upload to its end, and keep it until ``finish``.
 
         Raises:
-            CorruptError: it is no item, or another one. The push has failed then.
-            AirgapError: as that of the disk.
+            CorruptError: it is not an item, or another one. The push has failed then.
+            AirgapError: what the disk refused.
         """
         try:
             staged = upload.complete(count)
@@ -156,9 +156,8 @@ class Pushes:
             self.fail(upload.tag, error.message)
             self.drop(upload)
             raise
-        if staged is not None:
-            with self._lock:
-                self._ready.setdefault(upload.tag, []).append((upload, staged))
+        with self._lock:
+            self._ready.setdefault(upload.tag, []).append((upload, staged))
 
     def finish(self, tag: PushedTag) -> PushedItem:
         """Put what has arrived into the inbox.
@@ -180,7 +179,7 @@ class Pushes:
             registration = self._registrations.get(tag)
         if not ready or registration is None:
             raise MissingError(
-                f"No content of the {tag} has arrived.", "Push it again, without --bare."
+                f"No content of the {tag} has arrived.", "Push it with its content: not bare."
             )
         pushed = [self._put(upload, staged, registration) for upload, staged in ready]
         with self._lock:
@@ -198,7 +197,7 @@ class Pushes:
         for upload, _ in ready:
             self.drop(upload)
 
-    def drop(self, upload: Upload) -> None:
+    def drop(self, upload: PushUpload) -> None:
         """Forget an upload, and remove what is left of it."""
         with self._lock:
             self._uploads.pop(upload.id, None)
@@ -212,7 +211,9 @@ class Pushes:
         for upload in uploads:
             self.drop(upload)
 
-    def _put(self, upload: Upload, staged: StagedItem, registration: Registration) -> PushedItem:
+    def _put(
+        self, upload: PushUpload, staged: StagedItem, registration: Registration
+    ) -> PushedItem:
         pushed = make_pushed_item(
             staged.item,
             pushed_by=registration.pushed_by,
@@ -244,7 +245,7 @@ class Pushes:
                 "Give it another version, and push that.",
             )
 
-    def _take_idle(self) -> list[Upload]:
+    def _take_idle(self) -> list[PushUpload]:
         """Take out the uploads to which nothing came for an hour; the lock is held."""
         before = time.monotonic() - _IDLE_SECONDS
         idle = [upload for upload in self._uploads.values() if upload.touched < before]

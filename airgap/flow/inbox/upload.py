@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Condition, Thread
 from typing import BinaryIO, Final
@@ -24,14 +24,14 @@ from airgap.format.inventory import Item
 from airgap.store.staging import StagedItem
 from airgap.store.unsigned_staging import UnsignedStaging
 
-__all__ = ["MOST_PARTS", "Upload"]
+__all__ = ["MOST_PARTS", "PushUpload"]
 
 MOST_PARTS: Final = 10_000
 """As in S3. The parts of stock BentoML have 100 MiB."""
 _PIECE: Final = 1024 * 1024
 
 
-class Upload:
+class PushUpload:
     """One upload of one item. Threads may write different parts at once."""
 
     def __init__(
@@ -57,7 +57,6 @@ class Upload:
         self._change = Condition()
         self._parts: dict[int, Path] = {}
         self._tags: dict[int, str] = {}
-        self._next = 1
         self._count: int | None = None
         self._outcome: StagedItem | AirgapError | None = None
         self._is_aborted = False
@@ -71,37 +70,43 @@ class Upload:
 
         Raises:
             UsageError: no upload has a part of this number.
-            ConflictError: the part was read already, or the upload has ended.
+            ConflictError: the upload has ended.
         """
         if not 1 <= number <= MOST_PARTS:
             raise UsageError(f"There is no part {number}.", f"Parts are 1 to {MOST_PARTS:,}.")
         with self._change:
-            if number < self._next or self._count is not None or self._is_aborted:
-                raise ConflictError(
-                    f"Part {number} of the upload has arrived already, or the upload has ended.",
-                    "Push the item again.",
-                )
+            if self._count is not None or self._is_aborted:
+                raise ConflictError("The upload has ended.", "Push the item again.")
         return PartWriter(self, number, self._folder / f"{number}.{secrets.token_hex(8)}")
 
     def add_part(self, number: int, path: Path, digest: str) -> None:
-        """Take a part that has arrived whole; another try of the same part is passed over."""
+        """Take a part that has arrived whole; the same part once more is passed over.
+
+        Raises:
+            ConflictError: a part of this number has arrived with other content.
+        """
         with self._change:
             self.touched = self._clock()
-            if number < self._next or number in self._parts or self._is_aborted:
-                path.unlink(missing_ok=True)
+            known = self._tags.get(number)
+            if known is None and not self._is_aborted:
+                self._tags[number], self._parts[number] = digest, path
+                self._change.notify_all()
                 return
-            self._parts[number], self._tags[number] = path, digest
-            self._change.notify_all()
+        path.unlink(missing_ok=True)
+        if known not in (None, digest):
+            raise ConflictError(
+                f"Part {number} has arrived before, with other content.", "Push the item again."
+            )
 
-    def complete(self, count: int, seconds: float | None = None) -> StagedItem | None:
-        """Return the item, once ``count`` parts were read; None if that takes longer than said.
+    def complete(self, count: int) -> StagedItem:
+        """Return the item, once ``count`` parts were read.
 
         Raises:
             CorruptError: the parts make up no item, or another one than was named.
-            AirgapError: as that of the disk.
+            AirgapError: what the disk refused.
         """
         with self._change:
-            absent = [at for at in range(self._next, count + 1) if at not in self._parts]
+            absent = [at for at in range(1, count + 1) if at not in self._tags]
             if absent and self._outcome is None:
                 self._is_aborted = True
             elif self._count is None:
@@ -111,11 +116,9 @@ class Upload:
             raise CorruptError(
                 f"Part {absent[0]} of {count} has not arrived.", "Push the item again."
             )
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            return None
-        if isinstance(self._outcome, AirgapError):
-            raise self._outcome
+        self._thread.join()
+        if not isinstance(self._outcome, StagedItem):
+            raise self._outcome or ConflictError("The upload was ended.", "Push the item again.")
         return self._outcome
 
     def matches(self, number: int, digest: str) -> bool:
@@ -151,8 +154,9 @@ class Upload:
             incoming = UnsignedStaging(self._inbox.home, f"{STAGED}{self.id}-tree")
         try:
             received = ReceivedItems()
-            for member, pieces in TarStream(_Parts(self._take_part), "The push").members():
-                received.take(member, pieces, incoming)
+            with closing(_PartStream(self._take_part)) as parts:
+                for member, pieces in TarStream(parts, "The push").members():
+                    received.take(member, pieces, incoming)
             item = self._only_item(received)
             staged = StagedItem(item, self._inbox.target(self.tag), f"{STAGED}{self.id}")
             try:
@@ -189,7 +193,6 @@ class Upload:
     def _take_part(self, number: int) -> Path | None:
         """Wait for a part; None after the last one."""
         with self._change:
-            self._next = number
             while number not in self._parts:
                 if self._is_aborted:
                     raise ConflictError("The upload was ended.", "Push the item again.")
@@ -202,7 +205,7 @@ class Upload:
 class PartWriter:
     """Writes one part; ``finish`` gives it to the upload."""
 
-    def __init__(self, upload: Upload, number: int, path: Path) -> None:
+    def __init__(self, upload: PushUpload, number: int, path: Path) -> None:
         """Take where it goes."""
         self._upload, self._number, self._path = upload, number, path
         self._digest = hashlib.md5(usedforsecurity=False)  # the ETag of S3, for the client alone
@@ -237,7 +240,7 @@ class PartWriter:
             self._file.close()
 
 
-class _Parts:
+class _PartStream:
     """The parts as one stream; each is removed when it was read."""
 
     def __init__(self, take: Callable[[int], Path | None]) -> None:
@@ -258,10 +261,14 @@ class _Parts:
                 break
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _open_next(self) -> bool:
+    def close(self) -> None:
+        """Remove the part that is being read."""
         if self._file is not None and self._path is not None:
             self._file.close()
             self._path.unlink(missing_ok=True)
+
+    def _open_next(self) -> bool:
+        self.close()
         self._number += 1
         self._path = self._take(self._number)
         self._file = None if self._path is None else self._path.open("rb")

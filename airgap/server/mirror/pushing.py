@@ -13,22 +13,23 @@ from typing import Any, Final, Literal
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from airgap.errors import AirgapError, MissingError
 from airgap.flow.inbox.inbox import PushedItem, PushedTag, parse_pushed_tag
 from airgap.flow.inbox.pushes import Pushes, Registration
-from airgap.flow.inbox.upload import MOST_PARTS, Upload
+from airgap.flow.inbox.upload import MOST_PARTS, PushUpload
 from airgap.server.mirror.cloud_documents import CloudItem, describe_item, describe_repository
 from airgap.server.mirror.token_gate import UPLOADS, find_pusher
 
-__all__ = ["Strategy", "find_pushed", "make_push_routes"]
+__all__ = ["DEFAULT_STRATEGY", "Strategy", "find_pushed", "make_push_routes"]
 
 Strategy = Literal["auto", "proxy", "presigned", "parts"]
 """How clients send content; auto: in parts if the item is large."""
 
+DEFAULT_STRATEGY: Strategy = "auto"
 _V1: Final = "/api/v1"
 _IN_PARTS_FROM: Final = 64 * 1024 * 1024
 _BODY_BYTES: Final = 4 * 1024 * 1024
@@ -41,30 +42,39 @@ _STATUS: Final = {
     "storage": HTTPStatus.INSUFFICIENT_STORAGE,
 }
 
+_SHARED: Final = {"bentoml_version": "", "size_bytes": 0}
+_DEMANDED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "bento": {**_SHARED, "service": ""},
+    "model": {**_SHARED, "module": "", "api_version": ""},
+}
+"""What clients demand of a manifest; one that is pushed again without being registered has none."""
+
 Body = Mapping[str, Any]
 
 
-def make_push_routes(pushes: Pushes | None, strategy: Strategy = "auto") -> list[Route]:
+def make_push_routes(pushes: Pushes | None) -> list[Route]:
     """Return the routes by which clients push; without an inbox, all refuse."""
-    routes = []
+    routes, strategy = [], DEFAULT_STRATEGY
     for kind in ("bento", "model"):
-        desk = _Desk(pushes, kind, strategy)
+        pushing = _PushRoutes(pushes, kind, strategy)
         repository = f"{_V1}/{kind}_repositories/{{name}}"
         item = f"{repository}/{kind}s/{{version}}"
         routes += [
-            Route(f"{_V1}/{kind}_repositories", desk.create_repository, methods=["POST"]),
-            Route(f"{repository}/{kind}s", desk.create, methods=["POST"]),
-            Route(item, desk.update, methods=["PATCH"]),
-            Route(f"{item}/start_upload", desk.start, methods=["PATCH"]),
-            Route(f"{item}/upload", desk.upload, methods=["PUT"]),
-            Route(f"{item}/presign_upload_url", desk.presign, methods=["PATCH"]),
-            Route(f"{item}/start_multipart_upload", desk.start_parts, methods=["PATCH"]),
-            Route(f"{item}/presign_multipart_upload_url", desk.presign_part, methods=["PATCH"]),
-            Route(f"{item}/complete_multipart_upload", desk.complete_parts, methods=["PATCH"]),
-            Route(f"{item}/finish_upload", desk.finish, methods=["PATCH"]),
+            Route(f"{_V1}/{kind}_repositories", pushing.create_repository, methods=["POST"]),
+            Route(f"{repository}/{kind}s", pushing.create, methods=["POST"]),
+            Route(item, pushing.update, methods=["PATCH"]),
+            Route(f"{item}/start_upload", pushing.start, methods=["PATCH"]),
+            Route(f"{item}/upload", pushing.upload, methods=["PUT"]),
+            Route(f"{item}/presign_upload_url", pushing.presign, methods=["PATCH"]),
+            Route(f"{item}/start_multipart_upload", pushing.start_parts, methods=["PATCH"]),
+            Route(f"{item}/presign_multipart_upload_url", pushing.presign_part, methods=["PATCH"]),
+            Route(f"{item}/complete_multipart_upload", pushing.complete_parts, methods=["PATCH"]),
+            Route(f"{item}/finish_upload", pushing.finish, methods=["PATCH"]),
         ]
     if pushes is not None:
-        routes.append(Route(UPLOADS + "{upload}/{part:int}", _Parts(pushes).put, methods=["PUT"]))
+        routes.append(
+            Route(UPLOADS + "{upload}/{part:int}", _PartRoute(pushes).put, methods=["PUT"])
+        )
     return routes
 
 
@@ -72,16 +82,12 @@ def find_pushed(pushes: Pushes | None, request: Request, kind: str) -> CloudItem
     """Return what is pushed, or was, under the tag of a request, to who may push; else None."""
     if pushes is None or find_pusher(request) is None:
         return None
-    try:
-        tag = _read_tag(request, kind)
-    except MissingError:
-        return None
-    found = pushes.find(tag)
+    found = pushes.find(_read_tag(request, kind))
     return None if found is None else _make(found)
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class _PushRoutes:
     """Takes the pushes of one kind."""
 
     pushes: Pushes | None
@@ -92,18 +98,19 @@ class _Desk:
         """Say that a name is there: names need no registration."""
         self._require(request)
         name = (await _read_body(request)).get("name")
-        tag = parse_pushed_tag(f"{name}:v", self.kind)
+        tag = _parse_tag(name, "v", self.kind)
         return JSONResponse(describe_repository(self.kind, tag.name))
 
     async def create(self, request: Request) -> Response:
         """Register a version."""
+        self._require(request)
         body = await _read_body(request)
-        version = body.get("version")
-        tag = parse_pushed_tag(f"{request.path_params['name']}:{version}", self.kind)
+        tag = _parse_tag(request.path_params["name"], body.get("version"), self.kind)
         return await self._register(request, tag, body)
 
     async def update(self, request: Request) -> Response:
         """Register a version that is there: `bentoml push --force`."""
+        self._require(request)
         tag = _read_tag(request, self.kind)
         return await self._register(request, tag, await _read_body(request))
 
@@ -226,7 +233,7 @@ class _Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _PartRoute:
     """Takes parts: who knows the id of an upload may add to it."""
 
     pushes: Pushes
@@ -239,7 +246,7 @@ class _Parts:
         return PlainTextResponse("", headers={"ETag": f'"{etag}"'})
 
 
-async def _receive(request: Request, pushes: Pushes, upload: Upload, number: int) -> str:
+async def _receive(request: Request, pushes: Pushes, upload: PushUpload, number: int) -> str:
     """Write a part as it arrives; return its ETag."""
     length = request.headers.get("content-length", "")
     if not (length.isascii() and length.isdecimal()):
@@ -250,12 +257,15 @@ async def _receive(request: Request, pushes: Pushes, upload: Upload, number: int
         async for data in request.stream():
             await run_in_threadpool(part.write, data)
         return await run_in_threadpool(part.finish)
+    except ClientDisconnect:
+        part.discard()
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "The content broke off.") from None
     except BaseException:
         part.discard()
         raise
 
 
-def _refuse_other_parts(upload: Upload, parts: object) -> None:
+def _refuse_other_parts(upload: PushUpload, parts: object) -> None:
     """Refuse to complete an upload whose parts are others than the client has sent."""
     if not isinstance(parts, list) or not 0 < len(parts) <= MOST_PARTS:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "parts must be a list that is not empty.")
@@ -279,7 +289,7 @@ def _explaining() -> Iterator[None]:
 
 
 def _make(
-    found: Registration | PushedItem,
+    pushed: Registration | PushedItem,
     strategy: str | None = "proxy",
     *,
     presigned_upload_url: str = "",
@@ -287,36 +297,40 @@ def _make(
 ) -> CloudItem:
     """Describe what is pushed, or was."""
     shared: dict[str, Any] = {
-        "kind": found.tag.kind,
-        "name": found.tag.name,
-        "version": found.tag.version,
-        "manifest": found.manifest,
-        "labels": found.labels,
-        "description": found.description,
+        "kind": pushed.tag.kind,
+        "name": pushed.tag.name,
+        "version": pushed.tag.version,
+        "manifest": {**_DEMANDED[pushed.tag.kind], **pushed.manifest},
+        "labels": pushed.labels,
+        "description": pushed.description,
         "transmission_strategy": strategy,
     }
-    if isinstance(found, PushedItem):
-        return CloudItem(uid=found.digest, created_at=found.received_at, **shared)
+    if isinstance(pushed, PushedItem):
+        return CloudItem(uid=pushed.digest, created_at=pushed.received_at, **shared)
     return CloudItem(
-        uid=f"push-{found.tag.name}-{found.tag.version}",
+        uid=f"push-{pushed.tag.name}-{pushed.tag.version}",
         created_at=0,
-        upload_status=found.state,
-        upload_finished_reason=found.reason,
+        upload_status=pushed.state,
+        upload_finished_reason=pushed.reason,
         presigned_upload_url=presigned_upload_url,
         upload_id=upload_id,
         **shared,
     )
 
 
-def _make_address(request: Request, upload: Upload, number: int) -> str:
+def _make_address(request: Request, upload: PushUpload, number: int) -> str:
     if not 1 <= number <= MOST_PARTS:
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"Parts are 1 to {MOST_PARTS:,}.")
     return f"{str(request.base_url).rstrip('/')}{UPLOADS}{upload.id}/{number}"
 
 
 def _read_tag(request: Request, kind: str) -> PushedTag:
-    name, version = request.path_params["name"], request.path_params["version"]
-    return parse_pushed_tag(f"{name}:{version}", kind)
+    return _parse_tag(request.path_params["name"], request.path_params["version"], kind)
+
+
+def _parse_tag(name: object, version: object, kind: str) -> PushedTag:
+    with _explaining():
+        return parse_pushed_tag(f"{name}:{version}", kind)
 
 
 async def _read_body(request: Request) -> Body:

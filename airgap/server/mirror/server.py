@@ -57,6 +57,8 @@ class ClientTerms:
     private_key: Path | None = None
     tokens: Path | None = None
     inbox: Path | None = None
+    inbox_bytes: int | None = None
+    """At most so many bytes are in the inbox and on their way to it; None: as the disk has."""
 
     def refuse_open(self, address: str) -> None:
         """Refuse an address that others reach, if TLS or tokens are missing.
@@ -121,7 +123,7 @@ def open_server(
         mirror.note = note
         is_local = isinstance(location, LocalDepot)
         interval = _LOCAL_SECONDS if is_local else _REMOTE_SECONDS
-        pushes = None if terms.inbox is None else _open_pushes(terms.inbox, mirror)
+        pushes = _open_pushes(terms, mirror)
         try:
             yield MirrorServer(mirror, listener, interval, terms, pushes)
         finally:
@@ -213,14 +215,16 @@ class MirrorServer:
         self._mirror.note(f"{format_time(int(time.time()))} {line}")
 
 
-def _open_pushes(folder: Path, mirror: Mirror) -> Pushes:
-    inbox = Inbox(folder)
+def _open_pushes(terms: ClientTerms, mirror: Mirror) -> Pushes | None:
+    if terms.inbox is None:
+        return None
+    inbox = Inbox(terms.inbox)
     inbox.prepare()
 
     def find_signed(tag: PushedTag) -> str:
         return mirror.index.find_digest(tag.kind, tag.name, tag.version)
 
-    return Pushes(inbox, find_signed)
+    return Pushes(inbox, find_signed, terms.inbox_bytes)
 
 
 def _refuse_password() -> str:

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mirrors import RunningMirror, find_pack, flip_byte, run_bentoml, running, serving
+from tests.support.mirrors import (
+    RunningMirror,
+    find_pack,
+    flip_byte,
+    read_files,
+    run_bentoml,
+    running,
+    serving,
+)
 from tests.support.sides import Side
 
 pytestmark = pytest.mark.bentoml
@@ -29,14 +37,6 @@ def test_a_bento_is_pulled_with_its_models(
         assert got.keys() == wanted.keys()
         assert {path for path in wanted if got[path] != wanted[path]} <= {"bento.yaml"}
     assert (home / "bentos/shop/v1/src/link").readlink() == Path("../run.sh")
-
-
-def read_files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    }
 
 
 def test_the_latest_model_is_pulled(mirror: RunningMirror, small: Side, tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_a_malformed_question_is_refused(mirror: RunningMirror, query: str) -> N
         ("PUT", f"{MODEL}/upload", 403),
         ("PATCH", f"{MODEL}/start_upload", 403),
         ("DELETE", MODEL, 405),
-        ("PUT", f"{MODEL}/download", 403),
+        ("PUT", f"{MODEL}/download", 405),
     ],
 )
 def test_nothing_can_be_changed(mirror: RunningMirror, method: str, path: str, status: int) -> None:
