@@ -28,7 +28,7 @@ DOCUMENTS = [
     ),
 ]
 SOURCES = [*REPOSITORY.glob("airgap/**/*.py"), *REPOSITORY.glob("tests/**/*.py")]
-MODULES = [*SOURCES, *REPOSITORY.glob("bench/**/*.py"), *REPOSITORY.glob("docs/*.py")]
+MODULES = [*SOURCES, *REPOSITORY.glob("bench/**/*.py"), *REPOSITORY.glob("docs/**/*.py")]
 each_document = pytest.mark.parametrize(
     "document", [pytest.param(path, id=str(path.relative_to(REPOSITORY))) for path in DOCUMENTS]
 )
@@ -80,6 +80,16 @@ def test_every_section_of_the_format_that_is_cited_exists() -> None:
         for number in re.findall(r"(?<!RFC 8032 )§(\d+(?:\.\d+)?)", source.read_text())
     }
     assert sorted((name, number) for name, number in cited if number not in sections) == []
+
+
+def test_the_menu_of_the_site_names_every_document() -> None:
+    """`docs/site/build.py` adds the decisions."""
+    menu = (REPOSITORY / "mkdocs.yml").read_text()
+    paths = [str(document.relative_to(REPOSITORY)) for document in DOCUMENTS]
+    named = [path for path in paths if not path.startswith("docs/adr/0")]
+    assert [
+        path for path in named if not re.search(rf"[ ]{re.escape(path)}$", menu, re.MULTILINE)
+    ] == []
 
 
 # ---- words

@@ -21,9 +21,16 @@ SECONDS: Final = 120
 Look = Literal["light", "dark"]
 PROBE: Final = """
 const hidden = (one) => getComputedStyle(one.closest("thead") ?? one).position === "absolute";
+const clips = (one) => ["auto", "scroll", "hidden"].includes(getComputedStyle(one).overflowX);
+const scrolled = (one) => {
+  for (let box = one.parentElement; box && box !== document.body; box = box.parentElement) {
+    if (clips(box)) return true;
+  }
+  return false;
+};
 const wide = [...document.querySelectorAll("body *")]
   .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
-  .filter((one) => !hidden(one))
+  .filter((one) => !hidden(one) && !scrolled(one))
   .map((one) => one.outerHTML.slice(0, 120));
 const send = (value) => parent.postMessage(JSON.stringify({page: document.URL, ...value}), "*");
 const nodes = (one) => [one.id, one.nodes.map((node) => node.html)];
@@ -98,7 +105,10 @@ def run_chromium(words: Sequence[str | Path], folder: Path) -> str:
 
 
 def require_accessible(pages: Mapping[str, str], width: int, folder: Path, look: Look) -> None:
-    """Require that axe-core finds nothing in pages without a policy, and that nothing overflows."""
+    """Require that axe-core finds nothing in pages without a policy, and that nothing overflows.
+
+    A page is written to its name below the folder, where what it refers to may lie.
+    """
     axe = load_axe()
     for name, page in pages.items():
         probed = page.replace("</body>", f"<script>{axe}</script><script>{PROBE}</script></body>")
@@ -113,7 +123,9 @@ def require_accessible(pages: Mapping[str, str], width: int, folder: Path, look:
 
     texts = re.findall(r'<pre class="probe">(.*?)</pre>', printed, re.DOTALL)
     probes: list[dict[str, Any]] = [json.loads(html.unescape(text)) for text in texts]
-    assert {Path(one["page"]).stem for one in probes} == set(pages), printed[-2000:]
+    top = f"{folder.as_uri()}/"
+    probed_pages = {one["page"].removeprefix(top).removesuffix(".html") for one in probes}
+    assert probed_pages == set(pages), printed[-2000:]
     for one in probes:
         assert one.get("error") is None
         assert one["passes"] > 10, one["page"]
