@@ -1,6 +1,5 @@
 """Attacks on the inbox of a mirror: what is pushed is hostile, and so may be who pushes."""
 
-import io
 import socket
 import tarfile
 import threading
@@ -13,21 +12,10 @@ import pytest
 from airgap.flow.inbox.inbox import Inbox, PushedTag
 from airgap.server.mirror.server import ClientTerms
 from tests.support.mirrors import RunningMirror, running
+from tests.support.pushes import DESCRIPTION, MODEL, TOP, file, pack
 from tests.support.sides import Side
 
 TAG = PushedTag("model", "m", "v1")
-TOP = "/api/v1/model_repositories/m/models"
-YAML = b"""name: m
-version: v1
-creation_time: '2026-01-02T03:04:05.000000+00:00'
-module: ''
-labels: {}
-options: {}
-metadata: {}
-signatures: {}
-api_version: v1
-context: {framework_name: '', framework_versions: {}}
-"""
 
 
 @pytest.fixture
@@ -45,28 +33,6 @@ def ask(mirror: RunningMirror, method: str, path: str, **more: object) -> httpx.
     return httpx.request(method, mirror.url + path, timeout=60, **more)  # type: ignore[arg-type]
 
 
-def pack(*members: tuple[str, bytes, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
-    """Make a tar of members: name, type, and content or where a link points."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:", format=form) as tar:
-        for name, kind, data in members:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            if kind == tarfile.REGTYPE:
-                info.size = len(data)
-            else:
-                info.linkname = data.decode()
-            tar.addfile(info, io.BytesIO(data) if kind == tarfile.REGTYPE else None)
-    return made.getvalue()
-
-
-def file(name: str, data: bytes = b"x") -> tuple[str, bytes, bytes]:
-    return name, tarfile.REGTYPE, data
-
-
-MODEL = file("./model.yaml", YAML)
-
-
 def register(mirror: RunningMirror) -> None:
     created = ask(mirror, "POST", TOP, json={"version": "v1", "manifest": {}})
     assert created.status_code == 200, created.text
@@ -81,9 +47,9 @@ HOSTILE = {
     "device": pack(MODEL, ("null", tarfile.CHRTYPE, b"")),
     "twice": pack(MODEL, MODEL),
     "two cases": pack(MODEL, file("a"), file("A")),
-    "another name": pack(file("model.yaml", YAML.replace(b"name: m", b"name: n"))),
+    "another name": pack(file("model.yaml", DESCRIPTION.replace(b"name: m", b"name: n"))),
     "no description": pack(file("weights.bin")),
-    "not YAML": pack(file("model.yaml", b"\x00{")),
+    "not DESCRIPTION": pack(file("model.yaml", b"\x00{")),
     "a Bento": pack(file("bento.yaml", b"name: m\nversion: v1\nservice: a:b\n")),
     "GNU": pack(MODEL, form=tarfile.GNU_FORMAT),
     "cut off": pack(MODEL, file("weights.bin", b"x" * 9000))[:4096],

@@ -33,7 +33,8 @@ def make_app(
         served = sum(not row.reason for row in bundles)
         return JSONResponse({"served": served, "withheld": len(bundles) - served})
 
-    routes = [Route("/-/health", get_health), *make_console_routes(mirror, tokens)]
+    inbox = None if pushes is None else pushes.inbox
+    routes = [Route("/-/health", get_health), *make_console_routes(mirror, tokens, inbox)]
     routes += depot_files.make_routes(mirror)
     routes += bentocloud.make_routes(mirror, pushes)
     for protocol in (registry, simple_index, hub):

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
+from airgap.flow.inbox.inbox import Inbox
 from airgap.flow.location.location import parse_depot
 from airgap.flow.serving.index import BundleRow, ServingIndex, Status
 from airgap.flow.serving.mirror import index_path
@@ -19,6 +20,7 @@ from airgap.server.mirror.tokens import TokenFile, describe_token, make_secret
 from tests.support.browsers import Look, require_accessible
 from tests.support.console_site import MARKED, ConsoleSite, make_console_site
 from tests.support.mirrors import RunningMirror, revoke_bundle, running
+from tests.support.pushes import push_model
 from tests.support.sides import Site
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
@@ -31,7 +33,10 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> ConsoleSite:
 
 @pytest.fixture(scope="module")
 def mirror(console: ConsoleSite) -> Iterator[RunningMirror]:
-    with running(console.side, console.depot) as mirror:
+    """A mirror with an inbox, in which a model waits."""
+    terms = ClientTerms(inbox=console.folder / "inbox")
+    with running(console.side, console.depot, terms) as mirror:
+        push_model(mirror, {"stage": MARKED})
         yield mirror
 
 
@@ -88,6 +93,7 @@ def list_paths(console: ConsoleSite) -> dict[str, str]:
         "waiting": f"/console/bundles/{console.waiting}",
         "refused": f"/console/bundles/{console.refused}",
         "approvals": "/console/approvals",
+        "inbox": "/console/inbox",
         "compare": f"/console/compare?old={console.served}&new={console.newer}",
         "ledger": "/console/ledger",
         "trust": "/console/trust",
@@ -200,6 +206,26 @@ def test_bundles_that_are_not_read_yet_hide_none_that_waits(
     finally:
         index.forget_absent([console.served, console.newer, console.waiting, console.refused])
         index.close()
+
+
+def test_the_inbox_says_what_was_pushed_and_how_it_is_signed(
+    mirror: RunningMirror, console: ConsoleSite
+) -> None:
+    page = ask(mirror, "/console/inbox").text
+    assert "Inbox (1)" in page
+    assert f"airgap inbox sign {console.folder / 'inbox'} m:v1 {console.depot} --model" in page
+    (item,) = Inbox(console.folder / "inbox").list_items()
+    assert item.digest in re.sub(r"(?<=[0-9a-f]{8}) (?=[0-9a-f]{8})", "", page)
+
+
+def test_who_may_only_pull_does_not_see_the_inbox(
+    console: ConsoleSite, tokens: Path, secret: str, tmp_path: Path
+) -> None:
+    terms = ClientTerms(tokens=tokens, inbox=tmp_path / "inbox")
+    with running(console.side, console.depot, terms) as mirror:
+        seen = {"Authorization": f"Bearer {secret}"}
+        assert "Inbox" not in ask(mirror, "/console/", seen).text
+        assert ask(mirror, "/console/inbox", seen).status == 404
 
 
 def test_two_bundles_are_compared(mirror: RunningMirror, console: ConsoleSite) -> None:

@@ -31,6 +31,7 @@ NOTHING: Final = "\N{EN DASH}"
 _PAGES: Final = (
     ("", "Depot"),
     ("/approvals", "Approvals"),
+    ("/inbox", "Inbox"),
     ("/compare", "Compare"),
     ("/ledger", "Ledger"),
     ("/trust", "Trust"),
@@ -54,13 +55,15 @@ class Visit:
     """Who looks at which page: the name of the token, or None where the mirror asks for none.
 
     ``base`` is the URL of the mirror as the visitor spells it, ``waiting`` how many bundles lack
-    attestations, ``people`` whose keys they are by id, as the root says.
+    attestations, ``people`` whose keys they are by id, as the root says. ``pushed`` is how many
+    items of the inbox nobody has signed; None where there is no inbox, or the visitor may not push.
     """
 
     base: str
     token: str | None = None
     waiting: int = 0
     people: Mapping[str, str] = field(default_factory=dict)
+    pushed: int | None = None
 
 
 def render_frame(visit: Visit, path: str, title: str, lead: Content, *body: Content) -> str:
@@ -88,17 +91,19 @@ def render_frame(visit: Visit, path: str, title: str, lead: Content, *body: Cont
 
 
 def _render_top(visit: Visit, path: str) -> Html:
+    counts = {"Approvals": visit.waiting, "Inbox": visit.pushed or 0}
     links = [
         element(
             "li",
             element(
                 "a",
-                f"{name} ({visit.waiting})" if name == "Approvals" and visit.waiting else name,
+                f"{name} ({counts[name]})" if counts.get(name) else name,
                 href=f"{TOP}{target}" if target else f"{TOP}/",
                 aria_current="page" if target == path else None,
             ),
         )
         for target, name in _PAGES
+        if name != "Inbox" or visit.pushed is not None
     ]
     who: Content = ""
     if visit.token is not None:

@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from airgap.errors import AirgapError, UsageError
+from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.admission.policy import require_root
 from airgap.flow.describe.root import describe_root, rule_lines
+from airgap.flow.inbox.inbox import Inbox, PushedItem
 from airgap.flow.installed.import_log import LogFilter, describe_log, read_log
 from airgap.flow.installed.item_name import parse_item_name
 from airgap.flow.serving.catalog import STATUSES, Catalog
@@ -29,6 +30,7 @@ from airgap.server.mirror.console import (
     connect_page,
     depot_page,
     health_page,
+    inbox_page,
     ledger_page,
     sign_in_page,
     trust_page,
@@ -36,7 +38,7 @@ from airgap.server.mirror.console import (
 from airgap.server.mirror.console.frame import TOP, Visit
 from airgap.server.mirror.console.health_page import MirrorHealth
 from airgap.server.mirror.console.sessions import SESSION_SECONDS, Sessions
-from airgap.server.mirror.tokens import TokenFile, find_secret
+from airgap.server.mirror.tokens import Token, TokenFile, find_secret
 
 __all__ = ["is_console", "make_routes"]
 
@@ -67,13 +69,16 @@ def is_console(path: str) -> bool:
     return _OWN_PATHS.fullmatch(path) is not None
 
 
-def make_routes(mirror: Mirror, tokens: TokenFile | None) -> list[Route]:
+def make_routes(
+    mirror: Mirror, tokens: TokenFile | None, inbox: Inbox | None = None
+) -> list[Route]:
     """Return the routes; with a file of tokens, visitors sign in with one of them."""
-    console = _Console(mirror, tokens)
+    console = _Console(mirror, tokens, inbox)
     pages: Mapping[str, Render] = {
         "/": console.show_depot,
         "/bundles/{bundle}": console.show_bundle,
         "/approvals": console.show_approvals,
+        "/inbox": console.show_inbox,
         "/compare": console.show_compare,
         "/ledger": console.show_ledger,
         "/ledger.csv": console.send_ledger,
@@ -97,8 +102,8 @@ def make_routes(mirror: Mirror, tokens: TokenFile | None) -> list[Route]:
 class _Console:
     """Answers requests for pages."""
 
-    def __init__(self, mirror: Mirror, tokens: TokenFile | None) -> None:
-        self._mirror, self._tokens = mirror, tokens
+    def __init__(self, mirror: Mirror, tokens: TokenFile | None, inbox: Inbox | None) -> None:
+        self._mirror, self._tokens, self._inbox = mirror, tokens, inbox
         self._catalog = Catalog(mirror)
         self._sessions = None if tokens is None else Sessions(tokens)
 
@@ -111,11 +116,11 @@ class _Console:
         return answer
 
     def _answer(self, request: Request, render: Render) -> Response:
-        name = self._find_visitor(request)
-        if self._tokens is not None and name is None:
+        token = self._find_visitor(request)
+        if self._tokens is not None and token is None:
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return _send_to(f"{TOP}/sign-in?next={quote(target, safe='')}")
-        visit = self._make_visit(request, name)
+        visit = self._make_visit(request, token)
         try:
             answer = render(request, visit)
         except AirgapError as error:
@@ -125,8 +130,8 @@ class _Console:
             return _send_page(page, _NOT_FOUND if is_lasting else _NOT_NOW)
         return answer if isinstance(answer, Response) else _send_page(answer)
 
-    def _find_visitor(self, request: Request) -> str | None:
-        """Return the name of the token that a visitor has shown; None if there is none."""
+    def _find_visitor(self, request: Request) -> Token | None:
+        """Return the token that a visitor has shown; None if there is none."""
         if self._tokens is None or self._sessions is None:
             return None
         now = time.time()
@@ -134,16 +139,18 @@ class _Console:
         secret = find_secret(request.headers)
         if token is None and secret:
             token = self._tokens.find(secret, now)
-        return None if token is None else token.name
+        return token
 
-    def _make_visit(self, request: Request, name: str | None) -> Visit:
+    def _make_visit(self, request: Request, token: Token | None) -> Visit:
         base = str(request.base_url).rstrip("/")
         waiting = self._catalog.survey().statuses.get("waits", 0)
         try:
             people = require_root().value.rules.people
         except AirgapError:
             people = {}
-        return Visit(base, name, waiting, people)
+        may_push = self._tokens is None or (token is not None and token.scope == "push")
+        pushed = len(self._list_pushed()) if self._inbox is not None and may_push else None
+        return Visit(base, None if token is None else token.name, waiting, people, pushed)
 
     def show_depot(self, request: Request, visit: Visit) -> str:
         """Answer with the first page."""
@@ -166,6 +173,17 @@ class _Console:
         del request
         waiting = self._catalog.list_waiting()
         return approvals_page.render_approvals(visit, self._location, waiting)
+
+    def show_inbox(self, request: Request, visit: Visit) -> str:
+        """Answer with what was pushed, to who may push."""
+        del request
+        if self._inbox is None or visit.pushed is None:
+            raise MissingError(
+                "There is no inbox, or this token may only pull.",
+                "Sign in with a token of the scope push.",
+            )
+        folder = str(self._inbox.folder)
+        return inbox_page.render_inbox(visit, folder, self._location, self._list_pushed())
 
     def show_compare(self, request: Request, visit: Visit) -> str:
         """Answer with what changed between two bundles."""
@@ -262,6 +280,15 @@ class _Console:
             _name_cookie(request), secure=is_secure, httponly=True, samesite="strict"
         )
         return answer
+
+    def _list_pushed(self) -> list[PushedItem]:
+        """Return what nobody has signed; nothing where a record is damaged."""
+        try:
+            items = [] if self._inbox is None else self._inbox.list_items()
+        except CorruptError as error:
+            self._mirror.note(error.message)
+            return []
+        return [item for item in items if not item.bundle]
 
     @property
     def _location(self) -> str:
