@@ -13,6 +13,7 @@ from airgap.server.mirror import bentocloud, depot_files, hub, registry, simple_
 from airgap.server.mirror.answers import make_error
 from airgap.server.mirror.console.routes import make_routes as make_console_routes
 from airgap.server.mirror.host_gate import HostGate
+from airgap.server.mirror.slow_gate import SlowGate
 from airgap.server.mirror.token_gate import TokenGate
 from airgap.server.mirror.tokens import TokenFile
 
@@ -40,4 +41,4 @@ def make_app(
     for protocol in (registry, simple_index, hub):
         routes += protocol.make_routes(mirror)
     app = Starlette(routes=routes, exception_handlers={AirgapError: make_error})
-    return HostGate(app) if tokens is None else TokenGate(app, tokens)
+    return SlowGate(HostGate(app) if tokens is None else TokenGate(app, tokens))

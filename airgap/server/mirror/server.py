@@ -89,7 +89,21 @@ class ClientTerms:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.load_certificate(context)
+        return context
+
+    def load_certificate(self, context: ssl.SSLContext) -> None:
+        """Let new connections get the certificate that the files have now.
+
+        Raises:
+            ConfigurationError: they cannot be used; the one before stays.
+        """
+        if self.certificate is None or self.private_key is None:
+            return
         try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                self.certificate, self.private_key, password=_refuse_password
+            )
             context.load_cert_chain(self.certificate, self.private_key, password=_refuse_password)
         except (OSError, ValueError) as error:
             raise ConfigurationError(
@@ -97,7 +111,10 @@ class ClientTerms:
                 f" {self.private_key}: {error}.",
                 "Give a certificate with its chain, and its key without a passphrase, as PEM.",
             ) from error
-        return context
+
+    def stamp_certificate(self) -> tuple[object, ...]:
+        """Return what changes when the files of the certificate do."""
+        return tuple(_stamp(path) for path in (self.certificate, self.private_key) if path)
 
 
 @contextmanager
@@ -152,6 +169,7 @@ class MirrorServer:
         self._shown: dict[str, str] = {}
         self._failure: Exception | None = None
         tokens, tls = TokenFile(terms.tokens) if terms.tokens else None, terms.make_tls()
+        self._terms, self._tls, self._stamp = terms, tls, terms.stamp_certificate()
         self._scheme = "https" if tls else "http"
         self._server = WebServer(make_app(mirror, tokens, pushes), mirror.note, tls)
 
@@ -193,10 +211,23 @@ class MirrorServer:
         except AirgapError as error:
             self._note(error.message)
 
+    def renew_certificate(self) -> None:
+        """Take a certificate that was renewed; called again and again. One that is unfit is not."""
+        stamp = self._terms.stamp_certificate()
+        if self._tls is None or stamp == self._stamp:
+            return
+        try:
+            self._terms.load_certificate(self._tls)
+            self._note(f"The certificate {self._terms.certificate} was renewed.")
+        except ConfigurationError as error:
+            self._note(f"{error.message} The one before stays.")
+        self._stamp = stamp
+
     def _keep_up(self) -> None:
         try:
             while not self._stopping.is_set():
                 self.examine()
+                self.renew_certificate()
                 self._stopping.wait(self._interval)
         except Exception as error:  # noqa: BLE001  (better to stop than to serve what is revoked)
             self._failure = error
@@ -213,6 +244,14 @@ class MirrorServer:
 
     def _note(self, line: str) -> None:
         self._mirror.note(f"{format_time(int(time.time()))} {line}")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _open_pushes(terms: ClientTerms, mirror: Mirror) -> Pushes | None:

@@ -20,7 +20,7 @@ from airgap.flow.location.location import parse_depot
 from airgap.flow.serving.mirror import Mirror
 from airgap.server.mirror.server import ClientTerms, open_server
 from airgap.server.mirror.tokens import TokenFile, make_secret
-from tests.servers.certificates import Authority
+from tests.servers.certificates import Authority, Issued
 from tests.support import store_invariants
 from tests.support.mirrors import RunningMirror, running
 from tests.support.sides import Side, unmeasured_environment
@@ -188,6 +188,35 @@ def test_over_tls_stock_bentoml_pulls_with_its_token_which_is_told_to_nobody(
     assert codes[1] == 0
     assert (tmp_path / "home/models/ranker/v1/weights.bin").exists()
     assert not any(secret in line for line in mirror.lines)
+
+
+def test_a_renewed_certificate_is_taken_and_an_unfit_one_is_not(
+    isolated: Side, depot: Path, tokens: Path, secret: str, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    old, new = authority.issue("old"), authority.issue("new")
+    place = authority.issue("served")
+
+    def show(mirror: RunningMirror) -> str:
+        """Return the certificate that a new connection is shown, as PEM."""
+        mirror.server.renew_certificate()
+        port = urlsplit(mirror.url).port
+        assert port is not None
+        return ssl.get_server_certificate(("127.0.0.1", port))
+
+    def serve(issued: Issued) -> None:
+        place.key.write_bytes(issued.key.read_bytes())
+        place.certificate.write_bytes(issued.certificate.read_bytes())
+
+    del secret
+    serve(old)
+    with running(isolated, depot, ClientTerms(place.certificate, place.key, tokens)) as mirror:
+        assert show(mirror) == old.certificate.read_text()
+        place.key.write_text("no key")
+        assert show(mirror) == old.certificate.read_text()
+        assert "The one before stays." in mirror.lines[-1]
+        serve(new)
+        assert show(mirror) == new.certificate.read_text()
 
 
 def test_old_tls_is_refused(tmp_path: Path) -> None:
