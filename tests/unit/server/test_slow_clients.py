@@ -15,7 +15,7 @@ SCOPE: Scope = {"type": "http"}
 
 async def stall(message: Message | None = None) -> Message:
     del message
-    await asyncio.Event().wait()
+    await asyncio.sleep(60)
     raise AssertionError
 
 
