@@ -15,7 +15,7 @@ export BENTOML_DO_NOT_TRACK := True
 export PYTHONDONTWRITEBYTECODE :=  # empty is unset: three workers would compile all tests each time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check quick lint types layers docs-check docs docs-site format test test-servers test-slow fuzz bench clean
+.PHONY: help demo check quick lint types layers docs-check docs docs-site man format test test-servers test-slow fuzz bench clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,11 @@ docs-check: $(VENV)/made  ## what programs wrote into the documents is current, 
 docs: $(VENV)/made  ## let programs write their parts of the documents again
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/check.py --write
 
-docs-site: $(VENV)/made  ## the documents as a site, in build/site, for a browser without a network
-	$(BIN)/python docs/site/build.py build/site
+docs-site: $(VENV)/made  ## the documents as a site, in build/documents, for a browser without a network
+	$(BIN)/python docs/site/build.py build/documents/site
+
+man: $(VENV)/made  ## a manual page for each command, in build/documents
+	$(BIN)/python docs/man.py build/documents/man
 
 format: $(VENV)/made  ## let ruff format and mend the code
 	$(BIN)/ruff check --fix .

@@ -28,7 +28,12 @@ DOCUMENTS = [
     ),
 ]
 SOURCES = [*REPOSITORY.glob("airgap/**/*.py"), *REPOSITORY.glob("tests/**/*.py")]
-MODULES = [*SOURCES, *REPOSITORY.glob("bench/**/*.py"), *REPOSITORY.glob("docs/**/*.py")]
+MODULES = [
+    *SOURCES,
+    *REPOSITORY.glob("bench/**/*.py"),
+    *REPOSITORY.glob("docs/**/*.py"),
+    REPOSITORY / "hatch_build.py",
+]
 each_document = pytest.mark.parametrize(
     "document", [pytest.param(path, id=str(path.relative_to(REPOSITORY))) for path in DOCUMENTS]
 )

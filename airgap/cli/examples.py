@@ -480,6 +480,10 @@ airgap config show export --defaults
 airgap doctor
 # Print only what is wrong and what to know
 airgap doctor --quiet
+# Read a page in the terminal
+airgap docs getting-started
+# Read what a term means
+airgap docs fingerprint
 # Complete words in bash
 airgap completion bash > ~/.local/share/bash-completion/completions/airgap
 # Complete words in fish

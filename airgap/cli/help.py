@@ -7,7 +7,7 @@ import click
 
 from airgap.printable import wrap_text
 
-__all__ = ["COLUMNS", "HelpCommand", "HelpGroup"]
+__all__ = ["COLUMNS", "HelpCommand", "HelpGroup", "sort_options"]
 
 COLUMNS: Final = 100
 """The most that help takes of a wider terminal."""
@@ -47,7 +47,7 @@ class HelpCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options: those of the command itself first, those of all commands last."""
-        sections = _sort_options(self.get_params(ctx), ctx)
+        sections = sort_options(self.get_params(ctx), ctx)
         terms = [term for rows in sections.values() for term, _ in rows]
         width = min(_TERM_COLUMNS, max(map(len, terms), default=0))
         for title, rows in sections.items():
@@ -87,7 +87,7 @@ class HelpGroup(click.Group):
         super().format_epilog(ctx, formatter)
 
 
-def _sort_options(
+def sort_options(
     params: Sequence[click.Parameter], context: click.Context
 ) -> dict[str, list[tuple[str, str]]]:
     """Return the rows of each topic that has any, in the order of the topics."""

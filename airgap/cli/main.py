@@ -85,6 +85,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "prune": ("prune", "Remove from this machine what nothing here needs."),
     "config": ("config", "Show what is configured, and where each value comes from."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
+    "docs": ("docs", "Print a page of the documents, or where they lie for a browser."),
     "completion": ("completion", "Let the shell complete commands, options and names."),
 }
 # Where a heading begins in the help, and which.

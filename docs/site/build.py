@@ -46,7 +46,8 @@ def main() -> int:
         build(config)
     for page in folder.rglob("*.html"):
         page.write_text(make_accessible(page.read_text()))
-    for file in folder.glob("sitemap.xml*"):  # the site has no address that it could list
+    unneeded = chain(folder.glob("sitemap.xml*"), folder.rglob("*.map"))
+    for file in unneeded:  # the site has no address that it could list; maps are for its makers
         file.unlink()
     print(f"{folder}/index.html: {sum(1 for _ in folder.rglob('*.html'))} pages")
     return 0

@@ -105,8 +105,13 @@ def read_source(clone: Path) -> dict[str, bytes]:
         for path in package.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    pages = {
+        f"{_PACKAGE}/documents/{path.name}": path.read_bytes()
+        for path in (clone / "docs").glob("*.md")
+    }
     return {
         **files,
+        **pages,
         f"{_info()}/METADATA": _format_metadata(project).encode(),
         f"{_info()}/WHEEL": _WHEEL,
         f"{_info()}/entry_points.txt": f"[console_scripts]\n{scripts}".encode(),

@@ -76,6 +76,7 @@ ANSWERS: Final = {
         "archive doctor",
         "config show",
         "completion",
+        "docs",
         "env list",
         "env run",
         "image list",
@@ -276,6 +277,7 @@ def lines(
         "prune": ["--yes"],
         "config show": [],
         "doctor": [],
+        "docs": [],
         "completion": ["bash"],
     }
 
