@@ -50,6 +50,7 @@ Event = Literal[
     "released",
     "deleted",
     "cosigned",
+    "logged",
 ]
 EVENTS: Final[tuple[Event, ...]] = get_args(Event)
 IMPORTS: Final[frozenset[Event]] = frozenset({"imported", "waived", "unsigned"})

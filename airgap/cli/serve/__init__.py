@@ -3,6 +3,7 @@
 import click
 
 from airgap.cli.help import HelpGroup
+from airgap.cli.serve.check_log import check_log
 from airgap.cli.serve.dropbox import dropbox
 from airgap.cli.serve.hash_password import hash_password
 from airgap.cli.serve.make_token import make_token
@@ -18,3 +19,4 @@ command.add_command(dropbox)
 command.add_command(hash_password)
 command.add_command(mirror)
 command.add_command(make_token)
+command.add_command(check_log)

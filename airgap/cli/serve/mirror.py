@@ -53,6 +53,12 @@ if TYPE_CHECKING:
     metavar="SIZE",
     help="Refuse pushes by which the inbox would hold more: 500G, 2TiB. Default: as the disk has.",
 )
+@click.option(
+    "--request-log",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Append a line for each request; `airgap serve check-log` finds lines that were changed.",
+)
 @reports
 @location_options
 def mirror(  # noqa: PLR0913  (one argument per option)
@@ -64,6 +70,7 @@ def mirror(  # noqa: PLR0913  (one argument per option)
     tokens: Path | None,
     inbox: Path | None,
     inbox_size: str | None,
+    request_log: Path | None,
     connector: "Connector",
 ) -> Result:
     """Serve the bundles of DEPOT to stock clients, such as `bentoml pull`.
@@ -86,7 +93,7 @@ def mirror(  # noqa: PLR0913  (one argument per option)
     warn_root()
     location, address = parse_depot(depot), parse_address(listen)
     most = None if inbox_size is None else parse_size(inbox_size)
-    terms = ClientTerms(certificate, private_key, tokens, inbox, most)
+    terms = ClientTerms(certificate, private_key, tokens, inbox, most, request_log)
     with (
         open_server(location, connector, address, terms, note) as server,
         stop_on_signals(server),

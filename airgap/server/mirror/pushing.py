@@ -22,7 +22,8 @@ from airgap.flow.inbox.inbox import PushedItem, PushedTag, parse_pushed_tag
 from airgap.flow.inbox.pushes import Pushes, Registration
 from airgap.flow.inbox.upload import MOST_PARTS, PushUpload
 from airgap.server.mirror.cloud_documents import CloudItem, describe_item, describe_repository
-from airgap.server.mirror.token_gate import UPLOADS, find_pusher
+from airgap.server.mirror.token_gate import find_pusher
+from airgap.server.mirror.visitors import UPLOADS
 
 __all__ = ["DEFAULT_STRATEGY", "Strategy", "find_pushed", "make_push_routes"]
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -17,6 +17,8 @@ from airgap.flow.inbox.pushes import Pushes
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.serving.mirror import Mirror, open_mirror
+from airgap.flow.serving.request_log import RequestLog
+from airgap.server.mirror.extras import Extras
 from airgap.times import format_time
 
 __all__ = ["ClientTerms", "MirrorServer", "demand_extra", "open_server", "parse_address"]
@@ -59,6 +61,8 @@ class ClientTerms:
     inbox: Path | None = None
     inbox_bytes: int | None = None
     """At most so many bytes are in the inbox and on their way to it; None: as the disk has."""
+    request_log: Path | None = None
+    """Gets a line for each request (format §39); None: none is written."""
 
     def refuse_open(self, address: str) -> None:
         """Refuse an address that others reach, if TLS or tokens are missing.
@@ -140,12 +144,14 @@ def open_server(
         mirror.note = note
         is_local = isinstance(location, LocalDepot)
         interval = _LOCAL_SECONDS if is_local else _REMOTE_SECONDS
-        pushes = _open_pushes(terms, mirror)
-        try:
-            yield MirrorServer(mirror, listener, interval, terms, pushes)
-        finally:
+        with ExitStack() as opened:
+            pushes = _open_pushes(terms, mirror)
             if pushes is not None:
-                pushes.close()
+                opened.callback(pushes.close)
+            log = None if terms.request_log is None else RequestLog(terms.request_log)
+            if log is not None:
+                opened.callback(log.close)
+            yield MirrorServer(mirror, listener, interval, terms, Extras(pushes, log))
 
 
 class MirrorServer:
@@ -157,7 +163,7 @@ class MirrorServer:
         listener: socket.socket,
         interval: float,
         terms: ClientTerms,
-        pushes: Pushes | None = None,
+        extras: Extras | None = None,
     ) -> None:
         """Take what ``open_server`` opens; look at the depot every ``interval`` seconds."""
         from airgap.server.mirror.app import make_app
@@ -171,7 +177,7 @@ class MirrorServer:
         tokens, tls = TokenFile(terms.tokens) if terms.tokens else None, terms.make_tls()
         self._terms, self._tls, self._stamp = terms, tls, terms.stamp_certificate()
         self._scheme = "https" if tls else "http"
-        self._server = WebServer(make_app(mirror, tokens, pushes), mirror.note, tls)
+        self._server = WebServer(make_app(mirror, tokens, extras or Extras()), mirror.note, tls)
 
     @property
     def url(self) -> str:

@@ -12,11 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airgap.server.mirror.console.routes import is_console
 from airgap.server.mirror.tokens import Token, TokenFile, find_secret
+from airgap.server.mirror.visitors import UPLOADS, note_visitor
 
-__all__ = ["UPLOADS", "TokenGate", "find_pusher"]
-
-UPLOADS: Final = "/-/upload/"
-"""Below it, the id of an upload is the secret: stock clients send no token there."""
+__all__ = ["TokenGate", "find_pusher"]
 
 _OPEN: Final = frozenset({"/-/health"})
 _FOUND: Final = "airgap.token"
@@ -37,6 +35,7 @@ class TokenGate:
             return
         token = await self._find(scope)
         if token is not None:
+            note_visitor(scope, token)
             await self._app({**scope, _FOUND: token}, receive, send)
             return
         text = "Give a token of this mirror: `airgap serve make-token`."

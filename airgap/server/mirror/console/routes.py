@@ -39,6 +39,7 @@ from airgap.server.mirror.console.frame import TOP, Visit
 from airgap.server.mirror.console.health_page import MirrorHealth
 from airgap.server.mirror.console.sessions import SESSION_SECONDS, Sessions
 from airgap.server.mirror.tokens import Token, TokenFile, find_secret
+from airgap.server.mirror.visitors import note_visitor
 
 __all__ = ["is_console", "make_routes"]
 
@@ -120,6 +121,8 @@ class _Console:
         if self._tokens is not None and token is None:
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return _send_to(f"{TOP}/sign-in?next={quote(target, safe='')}")
+        if token is not None:
+            note_visitor(request.scope, token)
         visit = self._make_visit(request, token)
         try:
             answer = render(request, visit)
