@@ -161,6 +161,29 @@ airgap serve mirror /srv/depot --listen 0.0.0.0:8640 --tokens tokens.toml \
 airgap serve make-token node7 --expires 1y
 # Make one for a program that reads JSON
 airgap serve make-token builds --json
+# Make one with which a pipeline pushes to the inbox
+airgap serve make-token ci --scope push --expires 1y
+# Check that no line of the log of requests was changed
+airgap serve check-log requests.jsonl
+# Check all files of it, and put its end into the ledger
+airgap serve check-log requests.1 requests.jsonl --record
+# List what was pushed and waits for a signature
+airgap inbox list /srv/inbox
+# Sign a Bento that was pushed, into a depot
+airgap inbox sign /srv/inbox summarizer:v1 /srv/depot --key anna.key
+# List also what is signed, for a program
+airgap inbox list /srv/inbox --all --json
+# Compare a Bento that was pushed with the one of this machine
+airgap inbox show /srv/inbox summarizer:v1
+# Compare a model
+airgap inbox show /srv/inbox ranker:v1 --model
+# Sign it with its packages, in a channel
+airgap inbox sign /srv/inbox summarizer:v1 /srv/depot --key anna.key \
+    --with-env --channel production
+# Remove what is signed
+airgap inbox discard /srv/inbox --signed
+# Remove what nobody has signed for a month
+airgap inbox discard /srv/inbox --older-than 30d
 # Import what arrives in a folder, and move it away afterwards
 airgap watch /srv/inbox --move-done /srv/done
 # Check once, from cron

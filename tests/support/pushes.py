@@ -3,9 +3,12 @@
 import io
 import tarfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 
+from airgap.flow.inbox.inbox import Inbox, PushedTag
+from airgap.flow.inbox.pushes import Pushes, Registration
 from tests.support.mirrors import RunningMirror
 
 TOP = "/api/v1/model_repositories/m/models"
@@ -51,3 +54,18 @@ def push_model(mirror: RunningMirror, labels: Mapping[str, str], weights: bytes 
     data = pack(MODEL, file("weights.bin", weights))
     httpx.post(mirror.url + TOP, json=body, timeout=60).raise_for_status()
     httpx.put(f"{mirror.url}{TOP}/v1/upload", content=data, timeout=60).raise_for_status()
+
+
+def fill_inbox(folder: Path) -> Inbox:
+    """Make an inbox in which a model m:v1 waits, without a server."""
+    inbox, tag = Inbox(folder), PushedTag("model", "m", "v1")
+    inbox.prepare()
+    pushes = Pushes(inbox, lambda _: "")
+    pushes.register(Registration(tag, "ci", {}))
+    upload = pushes.open_upload(tag)
+    part = upload.open_part(1)
+    part.write(pack(MODEL, file("weights.bin")))
+    part.finish()
+    pushes.complete(upload, 1)
+    pushes.finish(tag)
+    return inbox

@@ -14,7 +14,7 @@ from airgap.cli.inbox.options import (
     open_inbox,
     read_tag,
 )
-from airgap.cli.output import Result, answers, size_text
+from airgap.cli.output import Result, reports, size_text
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--older-than", metavar="SPAN", help="Everything that was pushed before this: 30d, 12h."
 )
-@answers
+@reports
 def discard(
     *, folder: Path, tags: tuple[str, ...], model: bool, signed: bool, older_than: str | None
 ) -> Result:

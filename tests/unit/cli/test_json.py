@@ -14,7 +14,9 @@ import pytest
 from airgap.cli.main import COMMANDS
 from airgap.errors import UsageError
 from airgap.flow.ledger.record import EventRecord, record_event
+from airgap.flow.serving.request_log import RequestLog
 from airgap.format.receipt import encode_receipt
+from airgap.format.request_log import ServedRequest
 from airgap.sealing import identity_files
 from tests.servers import fake_registry
 from tests.servers.fake_registry import FakeRegistry
@@ -23,6 +25,7 @@ from tests.support import (
     environments,
     image_builds,
     oci_images,
+    pushes,
     receipts,
     sides,
     signers,
@@ -39,7 +42,8 @@ BELOW: Final = {
         *("set-threshold", "revoke-bundle", "set-min-sequence", "set-expiry"),
     ),
     "trust": ("init", "show", "update", "reset-state"),
-    "serve": ("dropbox",),
+    "serve": ("check-log", "dropbox"),
+    "inbox": ("discard", "list", "show", "sign"),
     "env": ("create", "list", "run", "remove"),
     "image": ("build", "list", "push", "save"),
     "ledger": ("checkpoint", "consistency", "cosign", "export", "prove", "verify"),
@@ -58,6 +62,7 @@ EVERY: Final = tuple(
     for below in BELOW.get(name, ("",))
 )
 MADE: Final = {
+    "inbox": "inbox_lines",
     "image": "image_lines",
     "ledger": "ledger_lines",
     "receipt": "receipt_lines",
@@ -83,6 +88,9 @@ ANSWERS: Final = {
         "bom",
         "licenses",
         "ledger verify",
+        "inbox list",
+        "inbox show",
+        "serve check-log",
     ),
     *("receipt holds", "receipt list", "receipt note", "receipt show"),
     *("key fingerprint", "remote list", "remote show", "root show", "root ceremony-sheet"),
@@ -184,6 +192,21 @@ def receipt_lines(small: Side, tmp_path: Path) -> dict[str, list[str | Path]]:
 
 
 @pytest.fixture
+def inbox_lines(small: Side, site: Site, tmp_path: Path) -> dict[str, list[str | Path]]:
+    """The lines of ``airgap inbox``, on an inbox with a model."""
+    del small
+    inbox = tmp_path / "inbox"
+    pushes.fill_inbox(inbox)
+    target = ("--model", "--unseen", "--key", site.key())
+    return {
+        "inbox discard": [inbox, "m:v1", "--model"],
+        "inbox list": [inbox],
+        "inbox show": [inbox, "m:v1", "--model"],
+        "inbox sign": [inbox, "m:v1", tmp_path / "signed", *target],
+    }
+
+
+@pytest.fixture
 def lines(
     small: Side,
     site: Site,
@@ -265,6 +288,7 @@ def lines(
         "trust show": [],
         "trust update": [site.root],
         "trust reset-state": [],
+        "serve check-log": [_write_request_log(tmp_path)],
         "serve dropbox": ["--check", "--config", drop_box.write_config(tmp_path, None)],
         "watch": [depot, "--once"],
         "env create": ["shop"],
@@ -280,6 +304,13 @@ def lines(
         "docs": [],
         "completion": ["bash"],
     }
+
+
+def _write_request_log(folder: Path) -> Path:
+    log = RequestLog(folder / "requests.jsonl")
+    log.add(ServedRequest("2026-12-01T10:00:00Z", "ci", "::1", "GET", "/simple/", 200, 17))
+    log.close()
+    return folder / "requests.jsonl"
 
 
 def _write_scan_policy(folder: Path) -> Path:
