@@ -159,8 +159,6 @@ airgap serve mirror /srv/depot --listen 0.0.0.0:8640 --tokens tokens.toml \
     --certificate server.pem --private-key server.key
 # Make a token for a machine, which counts for a year
 airgap serve make-token node7 --expires 1y
-# Make one for a program that reads JSON
-airgap serve make-token builds --json
 # Make one with which a pipeline pushes to the inbox
 airgap serve make-token ci --scope push --expires 1y
 # Check that no line of the log of requests was changed
