@@ -1,17 +1,21 @@
 """What every daemon needs: a lock on its state folder, and a clean stop on a signal."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from airgap.disk import locks
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConflictError
 
 __all__ = ["Daemon", "check_not_root", "lock_state", "stop_on_signals"]
+
+_COLLECTIONS: Final = (700, 10, 10)
+"""When Python collects garbage: its own values."""
 
 
 class Daemon(Protocol):
@@ -49,14 +53,21 @@ def lock_state(state: Path) -> int:
 
 @contextmanager
 def stop_on_signals(daemon: Daemon) -> Iterator[None]:
-    """Stop a daemon on SIGTERM and SIGINT within the block."""
+    """Stop a daemon on SIGTERM and SIGINT within the block.
+
+    Within it, Python collects garbage as often as it does by itself: commands do so rarely, and a
+    daemon would grow with every request.
+    """
 
     def stop(_number: int, _frame: object) -> None:
         daemon.stop()
 
+    collections = gc.get_threshold()
+    gc.set_threshold(*_COLLECTIONS)
     previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
+        gc.set_threshold(*collections)
         for number, handler in previous.items():
             signal.signal(number, handler)
