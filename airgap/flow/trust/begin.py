@@ -163,8 +163,16 @@ def _require_same_site(folder: Path, site: str) -> None:
         )
 
 
+def _find_section(document: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """Return a section of the config file, such as ``inbox.sign``; None if it has none."""
+    found: Any = document
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
 def _note_defaults(folder: Path, channel: str, document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Add the defaults of ``export``, ``push`` and ``kit`` to the config file.
+    """Add the defaults of the commands that sign or carry a root to the config file.
 
     Return the lines that a person has to add: those of sections that are there already.
     """
@@ -172,6 +180,7 @@ def _note_defaults(folder: Path, channel: str, document: Mapping[str, Any]) -> t
     sections: dict[str, dict[str, str | list[str]]] = {
         "export": {"key": key, "channel": channel, "include_root": roots_to_carry},
         "push": {"key": key, "channel": channel},
+        "inbox.sign": {"key": key, "channel": channel, "include_root": roots_to_carry},
         "kit": {"key": key, "include_root": roots_to_carry},
     }
     added: list[str] = []
@@ -179,9 +188,10 @@ def _note_defaults(folder: Path, channel: str, document: Mapping[str, Any]) -> t
     for name, values in sections.items():
         rows = [f"{key} = {config.quote_value(value)}" for key, value in values.items()]
         lines = [f"[{name}]", *rows, ""]
-        if name not in document:
+        present = _find_section(document, name)
+        if present is None:
             added += lines
-        elif "key" not in document[name]:
+        elif "key" not in present:
             lacks += lines
     path = config.config_path()
     if added:
