@@ -116,7 +116,7 @@ def require_accessible(pages: Mapping[str, str], width: int, folder: Path, look:
         (folder / f"{name}.html").write_text(probed)
     frames = "\n".join(_INNER.format(name=name, width=width) for name in pages)
     (folder / "frame.html").write_text(_FRAME.format(frames=frames))
-    words = ["--window-size=1400,1000", "--virtual-time-budget=60000", "--dump-dom"]
+    words = ["--window-size=1400,1000", "--virtual-time-budget=600000", "--dump-dom"]
     words += ["--force-dark-mode"] if look == "dark" else []
 
     printed = run_chromium([*words, (folder / "frame.html").as_uri()], folder)
