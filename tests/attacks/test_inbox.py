@@ -179,13 +179,13 @@ def test_a_push_that_breaks_off_leaves_nothing(mirror: RunningMirror, inbox: Inb
     head = f"PUT {TOP}/v1/upload HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(data)}\r\n\r\n"
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(head.encode() + data[:200_000])
-        for _ in range(200):  # until the server has begun to write
+        for _ in range(1200):  # until the server has begun to write
             if any(inbox.uploads.rglob("1.*")):
                 break
             threading.Event().wait(0.05)
         else:
             raise AssertionError("nothing has arrived")
-    for _ in range(200):
+    for _ in range(1200):
         if not list(inbox.uploads.iterdir()):
             break
         threading.Event().wait(0.05)
