@@ -172,7 +172,7 @@ class MirrorServer:
 
         self._mirror, self._listener, self._interval = mirror, listener, interval
         self._stopping = Event()
-        self._shown: dict[str, str] = {}
+        self._shown: dict[str, str] | None = None
         self._failure: Exception | None = None
         tokens, tls = TokenFile(terms.tokens) if terms.tokens else None, terms.make_tls()
         self._terms, self._tls, self._stamp = terms, tls, terms.stamp_certificate()
@@ -242,8 +242,11 @@ class MirrorServer:
     def _show_changes(self) -> None:
         """Tell which bundles are served now, and why others are not, if that has changed."""
         rows = {row.bundle: row.reason for row in self._mirror.index.list_bundles()}
+        if self._shown is None and not rows:
+            self._note(f"{self._mirror.location} has no bundle yet.")
+        shown = self._shown or {}
         for bundle, reason in rows.items():
-            if self._shown.get(bundle) != reason:
+            if shown.get(bundle) != reason:
                 standing = f"withheld: {reason}" if reason else "served"
                 self._note(f"{self._mirror.location}#{bundle[:12]} {standing}")
         self._shown = rows

@@ -190,6 +190,13 @@ def test_over_tls_stock_bentoml_pulls_with_its_token_which_is_told_to_nobody(
     assert not any(secret in line for line in mirror.lines)
 
 
+def test_a_depot_without_bundles_is_named(isolated: Side, tmp_path: Path) -> None:
+    """It may be a path that was mistyped."""
+    with running(isolated, tmp_path / "absent") as mirror:
+        pass
+    assert f"{tmp_path / 'absent'} has no bundle yet." in mirror.lines[0]
+
+
 def test_a_renewed_certificate_is_taken_and_an_unfit_one_is_not(
     isolated: Side, depot: Path, tokens: Path, secret: str, tmp_path: Path
 ) -> None:
